@@ -1,0 +1,122 @@
+# SkuaFS: one Makefile for everything.
+#
+#   make               build the binaries into build/release/
+#   make demo          build, start a cluster, use it, break it, measure it, take it down
+#   make test          every test, at most 15 minutes          make test-long   the same, longer, with sanitizers
+#   make sim SEED=n RUNS=m   m simulated runs from seed n      make sim SEED=n TRACE=1   one, told step by step
+#   make bench         figures with their bounds, into build/bench.json; make bench-record writes them to docs/
+#   make deps          install what is missing from Debian     make format, make lint
+#   make install PREFIX=/usr/local DESTDIR=                    make uninstall, make clean, make help
+#
+# Variables: BUILD=release|debug, SAN=address,undefined or SAN=thread, CXX=clang++-19 or g++, V=1 to see commands.
+BUILD ?= release
+SAN ?=
+V ?=
+comma := ,
+ifeq ($(origin CXX),default)
+CXX := clang++-19
+endif
+PREFIX ?= /usr/local
+DESTDIR ?=
+FLAVOUR := $(BUILD)$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(findstring clang,$(CXX)),,-gcc)
+O ?= build/$(FLAVOUR)
+CCACHE := $(shell command -v ccache 2>/dev/null)
+Q := $(if $(V),,@)
+
+VERSION := 0.1.0
+CPPFLAGS += -I. -DSKUA_VERSION='"$(VERSION)"' -D_FILE_OFFSET_BITS=64 -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL
+CXXFLAGS += -std=c++23 -g1 -Wall -Wextra -Werror -mavx2 -MMD -MP
+ifeq ($(BUILD),debug)
+CXXFLAGS += -O1 -fno-omit-frame-pointer -DSKUA_DEBUG
+else
+CXXFLAGS += -O2
+endif
+ifneq ($(SAN),)
+CXXFLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -DSKUA_SANITIZED
+LDFLAGS += -fsanitize=$(SAN)
+endif
+ifneq ($(findstring clang,$(CXX)),)
+LDFLAGS += -fuse-ld=lld-19
+else
+CXXFLAGS += -Wno-maybe-uninitialized -Wno-missing-field-initializers
+endif
+LIBS_CORE := -luring -lrocksdb -lisal -lxxhash -lcrypto -lspdlog -lfmt -lpthread
+LIBS := $(LIBS_CORE) $(if $(SAN),,-ljemalloc)
+
+# --- what is built from what --------------------------------------------------------------------------
+# A program is its main file and the libraries of the folders it may know (tests/include_test.py checks).
+sources = $(sort $(filter-out %/main.cc,$(wildcard $(addsuffix /*.cc,$(1)))))
+LIB_core     := $(call sources,core/base core/wire core/async core/net core/store core/data)
+LIB_raft     := $(call sources,raft)
+LIB_registry := $(call sources,registry registry/ops)
+LIB_shard    := $(call sources,shard shard/ops)
+LIB_cdc      := $(call sources,cdc cdc/ops)
+LIB_blocks   := $(call sources,blocks blocks/ops)
+LIB_client   := $(call sources,client)
+LIB_cli      := $(call sources,client/cli)
+LIB_fuse     := $(call sources,fuse fuse/requests)
+LIBRARIES := core raft registry shard cdc blocks client cli fuse
+
+PROGRAMS := skua skua-registry skua-cdc skua-shard skua-blocks skua-fuse
+USES_skua          := cli client core
+USES_skua-registry := registry raft core
+USES_skua-cdc      := cdc raft core
+USES_skua-shard    := shard raft core
+USES_skua-blocks   := blocks core
+USES_skua-fuse     := fuse client core
+MAIN_skua          := client/cli/main.cc
+MAIN_skua-registry := registry/main.cc
+MAIN_skua-cdc      := cdc/main.cc
+MAIN_skua-shard    := shard/main.cc
+MAIN_skua-blocks   := blocks/main.cc
+MAIN_skua-fuse     := fuse/main.cc
+LIBS_skua-fuse     := -lfuse3
+
+BINARIES := $(foreach p,$(PROGRAMS),$(if $(wildcard $(MAIN_$(p))),$(O)/$(p)))
+
+.DEFAULT_GOAL := all
+all: $(BINARIES) compile_commands.json
+
+objects = $(patsubst %.cc,$(O)/obj/%.o,$(1))
+define library
+$(O)/lib$(1).a: $$(call objects,$$(LIB_$(1)))
+endef
+$(foreach l,$(LIBRARIES),$(eval $(call library,$(l))))
+$(O)/lib%.a:
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+define program
+$(O)/$(1): $(call objects,$(MAIN_$(1))) $(foreach l,$(USES_$(1)),$(O)/lib$(l).a)
+	$(if $(V),,@echo "  LINK $$@")
+	$(Q)$(CXX) $(LDFLAGS) -o $$@ $$^ $(LIBS_$(1)) $(LIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+$(O)/obj/%.o: %.cc | deps-quick
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CXX $<")
+	$(Q)$(CCACHE) $(CXX) $(CPPFLAGS) $(CXXFLAGS) -c $< -o $@
+
+ALL_SOURCES := $(foreach l,$(LIBRARIES),$(LIB_$(l))) $(wildcard $(foreach p,$(PROGRAMS),$(MAIN_$(p))))
+compile_commands.json: Makefile tools/compile_commands.py
+	@python3 tools/compile_commands.py '$(CXX) $(CPPFLAGS) $(filter-out -MMD -MP,$(CXXFLAGS))' > $@
+
+# --- what it needs from Debian -------------------------------------------------------------------------
+deps:
+	@tools/deps.sh
+deps-quick:
+	@tools/deps.sh --quick
+
+-include tests/tests.mk
+
+format:
+	clang-format-19 -i $(shell git ls-files '*.cc' '*.h')
+help:
+	@sed -n 's/^#   //p' Makefile
+clean:
+	rm -rf build compile_commands.json
+
+.PHONY: all deps deps-quick format help clean
+.SECONDARY:
+-include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
