@@ -25,7 +25,7 @@ Q := $(if $(V),,@)
 
 VERSION := 0.1.0
 CPPFLAGS += -I. -DSKUA_VERSION='"$(VERSION)"' -D_FILE_OFFSET_BITS=64 -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL
-CXXFLAGS += -std=c++23 -g1 -Wall -Wextra -Werror -mavx2 -MMD -MP
+CXXFLAGS += -std=c++23 -g1 -Wall -Wextra -Werror -MMD -MP
 ifeq ($(BUILD),debug)
 CXXFLAGS += -O1 -fno-omit-frame-pointer -DSKUA_DEBUG
 else
