@@ -1,0 +1,141 @@
+#include "core/net/group_caller.h"
+
+#include <algorithm>
+
+namespace skua::net {
+
+GroupCaller::GroupCaller(Clock& clock, Transport& transport, GroupDirectory& directory, ClientId client, Random random, CallerLimits limits)
+    : clock_(clock), transport_(transport), directory_(directory), client_(client), random_(random), limits_(limits) {}
+
+Task<> GroupCaller::backOff(u32 attempt) {
+    u64 most = limits_.backoff_min_ns << std::min(attempt, 16u);
+    most = std::min(most, limits_.backoff_max_ns);
+    // Jittered, so that a hiccup does not become a storm.
+    Sleep nap(clock_, most / 2 + random_.below(most / 2 + 1));
+    co_await nap;
+    co_return Ok{};
+}
+
+// One try at whoever leads. Errors: Unavailable, OutcomeUnknown (of the transport), NotLeader.
+Task<Result<GroupReply>> GroupCaller::once(GroupId group, GroupRequest request, Sent& sent) {
+    std::vector<Address> members = directory_.membersOf(group);
+    if (auto known = leader_.find(group.value); known != leader_.end()) {
+        std::erase(members, known->second);
+        members.insert(members.begin(), known->second);
+    }
+    if (members.empty()) {
+        directory_.suspect(group);
+        co_return Error(Code::Unavailable, "no server is known for this group yet");
+    }
+    Error last(Code::Unavailable, "no member of the group answered");
+    for (std::size_t i = 0; i < members.size(); i++) {
+        const Address to = members[i];
+        Message message;
+        message.kind = Kind::kGroup;
+        message.body = wire::encode(request);
+        auto answer = co_await transport_.call(to, std::move(message), limits_.attempt_ns);
+        if (!answer) {
+            last = answer.error();
+            if (last.code != Code::Unavailable) sent.maybe_received = true;
+            leader_.erase(group.value);
+            continue;
+        }
+        GroupReply reply;
+        if (!wire::decode(answer->body, reply)) {
+            sent.maybe_received = true;
+            last = Error(Code::Corrupt, "a group reply that does not decode, from " + to.text);
+            continue;
+        }
+        if (reply.error.code == Code::NotLeader) {
+            leader_.erase(group.value);
+            if (const Address hint = directory_.addressOf(reply.error.leader); !hint.text.empty() && hint != to && i + 1 < members.size())
+                members.insert(members.begin() + static_cast<std::ptrdiff_t>(i) + 1, hint);
+            last = reply.error;
+            if (members.size() > 16) break;
+            continue;
+        }
+        leader_[group.value] = to;
+        if (reply.age.value != 0) heard_[group.value] = Heard{reply.age, clock_.now()};
+        co_return reply;
+    }
+    directory_.suspect(group);
+    co_return last;
+}
+
+// An age heard less than a minute ago: a request's `base` must not be older (it is refused 5 minutes past).
+Task<Result<Age>> GroupCaller::freshAge(GroupId group, Monotonic deadline) {
+    for (u32 attempt = 0;; attempt++) {
+        if (auto h = heard_.find(group.value); h != heard_.end() && clock_.now().value - h->second.at.value < kMinute)
+            co_return h->second.age;
+        GroupRequest ask;
+        ask.group = group;
+        Sent sent;
+        auto reply = co_await once(group, ask, sent);
+        if (reply && reply->error.code == Code::Ok) co_return reply->age;
+        if (past(deadline)) {
+            if (!reply) co_return reply.error();
+            co_return reply->error;
+        }
+        co_await backOff(attempt);
+    }
+}
+
+Task<Result<std::string>> GroupCaller::attempts(GroupId group, const std::string& body, RequestId id, Monotonic deadline, Sent& sent) {
+    GroupRequest request;
+    request.group = group;
+    request.body.value = body;
+    if (id.value != 0) {
+        CO_TRY(request.base, co_await freshAge(group, deadline));
+        request.client = client_;
+        request.request = id;
+    }
+    for (u32 attempt = 0;; attempt++) {
+        if (attempt > 0) repeats_++;
+        request.lowest = RequestId{unanswered_.empty() ? id.value : *unanswered_.begin()};
+        auto reply = co_await once(group, request, sent);
+        Error why(Code::Unavailable);
+        if (reply) {
+            if (reply->error.code == Code::Ok) co_return std::move(reply->body.value);
+            // Busy means "not looked at"; anything else is the answer.
+            if (reply->error.code != Code::Busy && reply->error.code != Code::Unavailable) co_return reply->error;
+            why = reply->error;
+        } else {
+            why = reply.error();
+            const bool passing = why.code == Code::Unavailable || why.code == Code::OutcomeUnknown || why.code == Code::NotLeader ||
+                                 why.code == Code::Busy || why.code == Code::Io || why.code == Code::Corrupt;
+            if (!passing) co_return why;
+        }
+        if (past(deadline)) {
+            if (id.value != 0 && sent.maybe_received) co_return Error(Code::OutcomeUnknown, why.detail);
+            co_return Error(Code::Unavailable, why.detail);
+        }
+        co_await backOff(attempt);
+    }
+}
+
+Task<Result<std::string>> GroupCaller::run(GroupId group, std::string body, bool remembered) {
+    const Monotonic deadline{limits_.total_ns == 0 ? 0 : clock_.now().value + limits_.total_ns};
+    for (u32 attempt = 0;; attempt++) {
+        RequestId id;
+        if (remembered) {
+            id = RequestId{++lastRequest_};
+            unanswered_.insert(id.value);
+        }
+        Sent sent;
+        auto reply = co_await attempts(group, body, id, deadline, sent);
+        unanswered_.erase(id.value);
+        if (reply) co_return reply;
+        const Code code = reply.error().code;
+        if (code == Code::Expired && remembered) {
+            // Sent once and refused: certainly not done, so anew. Sent more often: who knows.
+            if (sent.maybe_received) co_return Error(Code::OutcomeUnknown, reply.error().detail);
+            heard_.erase(group.value);
+        } else if (code != Code::Locked) {
+            co_return reply;
+        }
+        if (past(deadline)) co_return reply;
+        co_await backOff(attempt);
+    }
+}
+
+}  // namespace skua::net
