@@ -4,6 +4,7 @@
 
 #include <variant>
 #include "core/base/message.h"
+#include "core/base/errors.h"
 #include "core/data/rows.h"
 #include "core/wire/codec.h"
 
