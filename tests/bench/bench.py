@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""Figures with their bounds, as ratios against a baseline taken in the same run (`make bench`).
+
+Ours and the baseline alternate five times; medians and spread are printed and written to build/bench.json:
+[{name, value, unit, bound, holds}]. Runs alone (a lock), in a scratch directory. --record writes docs/benchmarks.md's
+table anew; nothing else touches docs/. --quick: one round of small sizes, to see that it works.
+"""
+import argparse, fcntl, json, os, re, resource, statistics, subprocess, sys, time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+parser = argparse.ArgumentParser()
+parser.add_argument("--build", default="build/release")
+parser.add_argument("--record", action="store_true")
+parser.add_argument("--quick", action="store_true")
+parser.add_argument("--only", default="", help="comma list of: cp, mount, meta, up, memory")
+args = parser.parse_args()
+os.environ["SKUA_BUILD"] = os.path.abspath(args.build)
+from harness import BUILD, Cluster, ROOT, can_mount, run
+
+ROUNDS = 1 if args.quick else 5
+MIB = 256 if args.quick else 2048
+BIG_MIB = 512 if args.quick else 8192
+only = set(args.only.split(",")) if args.only else {"cp", "mount", "meta", "up", "memory"}
+results = []
+
+
+def record(name, value, unit, bound, holds, detail=""):
+    results.append({"name": name, "value": round(value, 3), "unit": unit, "bound": bound, "holds": bool(holds), "detail": detail})
+    print(f"{name:55} {value:10.3f} {unit:8} bound {bound:14} {'holds' if holds else 'DOES NOT HOLD'}  {detail}", flush=True)
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def spread(values):
+    return f"{min(values):.0f}..{max(values):.0f}"
+
+
+def seconds(f):
+    started = time.monotonic()
+    f()
+    return time.monotonic() - started
+
+
+def raw_disk(path):
+    return json.loads(run(os.path.join(BUILD, "skua-blocks"), "bench", path, "--json", timeout=300).stdout)
+
+
+def drop_caches():
+    os.sync()
+    try:
+        with open("/proc/sys/vm/drop_caches", "w") as f:
+            f.write("3")
+    except OSError:
+        pass
+
+
+def resident_mib(cluster):
+    total = 0
+    run_dir = os.path.join(cluster.dir, "run")
+    for name in os.listdir(run_dir):
+        if name.endswith(".pid"):
+            try:
+                text = open(f"/proc/{cluster.pid(name[:-4])}/status").read()
+                total += int(re.search(r"VmRSS:\s+(\d+)", text)[1])
+            except (OSError, TypeError, ValueError):
+                pass
+    return total / 1024
+
+
+def bench_copies(c):
+    source = os.path.join(c.scratch, "source")
+    with open(source, "wb") as f:
+        for _ in range(MIB // 64):
+            f.write(os.urandom(64 << 20))
+    raw_w, raw_r, w, r, mw, mr = [], [], [], [], [], []
+    mnt = c.mount() if "mount" in only and can_mount() else None
+    for i in range(ROUNDS):
+        raw = raw_disk(c.scratch)
+        raw_w.append(raw["write_mb_s"])
+        raw_r.append(raw["read_mb_s"])
+        with open(source, "rb") as f:          # in the page cache
+            while f.read(8 << 20):
+                pass
+        mb = MIB * 1.048576
+        w.append(mb / seconds(lambda: c.skua("cp", source, f"skua:/in-{i}", timeout=600)))
+        drop_caches()
+        r.append(mb / seconds(lambda: c.skua("cp", f"skua:/in-{i}", "/dev/null", timeout=600)))
+        if mnt:
+            with open(source, "rb") as f:
+                while f.read(8 << 20):
+                    pass
+            mw.append(mb / seconds(lambda: run("dd", f"if={source}", f"of={mnt}/by-mount-{i}", "bs=1M", "conv=fsync", "status=none", timeout=600)))
+            drop_caches()
+            mr.append(mb / seconds(lambda: run("dd", f"if={mnt}/by-mount-{i}", "of=/dev/null", "bs=1M", "status=none", timeout=600)))
+            os.unlink(f"{mnt}/by-mount-{i}")
+        c.skua("rm", f"/in-{i}")
+    os.unlink(source)
+    ratio = median(w) / (median(raw_w) * 4 / 6)
+    record("skua cp in / raw write x 4/6", ratio, "x", ">= 0.45", ratio >= 0.45,
+           f"{median(w):.0f} MB/s ({spread(w)}), raw {median(raw_w):.0f} ({spread(raw_w)})")
+    ratio = median(r) / median(raw_r)
+    record("skua cp out, cold / raw read", ratio, "x", ">= 0.6", ratio >= 0.6,
+           f"{median(r):.0f} MB/s ({spread(r)}), raw {median(raw_r):.0f} ({spread(raw_r)})")
+    if mnt:
+        ratio = median(mw) / median(w)
+        record("write through the mount / skua cp in", ratio, "x", ">= 0.7", ratio >= 0.7, f"{median(mw):.0f} MB/s ({spread(mw)})")
+        ratio = median(mr) / median(r)
+        record("read through the mount, cold / skua cp out", ratio, "x", ">= 0.7", ratio >= 0.7, f"{median(mr):.0f} MB/s ({spread(mr)})")
+        c.unmount()
+
+
+def bench_meta(c):
+    sync, creates, mkdirs = [], [], []
+    for i in range(ROUNDS):
+        sync.append(raw_disk(c.scratch)["sync_per_s"])
+        duration = "1" if args.quick else "3"
+        creates.append(json.loads(c.skua("bench", "meta", "--op", "create", "--in-flight", 16, "--seconds", duration, "--json").stdout)["ops_per_s"])
+        mkdirs.append(json.loads(c.skua("bench", "meta", "--op", "mkdir", "--in-flight", 32, "--seconds", duration, "--json").stdout)["ops_per_s"])
+    ratio = median(creates) / median(sync)
+    record("creates of 4 KiB files, 16 in flight / 4 KiB fdatasync", ratio, "x", ">= 1.0", ratio >= 1.0,
+           f"{median(creates):.0f}/s ({spread(creates)}), disk {median(sync):.0f}/s ({spread(sync)})")
+    ratio = median(mkdirs) / median(sync)
+    record("mkdir, 32 in flight / 4 KiB fdatasync", ratio, "x", ">= 0.15", ratio >= 0.15, f"{median(mkdirs):.0f}/s ({spread(mkdirs)})")
+
+
+def bench_up():
+    times, rss = [], []
+    for _ in range(ROUNDS):
+        c = Cluster(disks=8, shards=8, up=False)
+        try:
+            os.makedirs(os.path.join(c.scratch, "mnt"), exist_ok=True)
+            extra = ["--mount", os.path.join(c.scratch, "mnt")] if can_mount() else []
+            times.append(seconds(lambda: c.up(*extra)))
+            c.skua("cp", "-r", "/usr/include", "skua:/include", timeout=300)
+            c.skua("cp", "-r", "skua:/include", os.path.join(c.scratch, "back"), timeout=300)
+            rss.append(resident_mib(c))
+        finally:
+            c.close()
+    record("cluster up --mount to serving", median(times), "s", "< 10", median(times) < 10, f"{min(times):.1f}..{max(times):.1f}")
+    record("all processes together, resident", median(rss), "MiB", "< 2048", median(rss) < 2048, spread(rss))
+
+
+def bench_memory(c):
+    source = os.path.join(c.scratch, "big")
+    with open(source, "wb") as f:
+        chunk = os.urandom(64 << 20)
+        for _ in range(BIG_MIB // 64):
+            f.write(chunk)
+    pid = os.fork()
+    if pid == 0:
+        os.environ.update(c.env)
+        os.execv(c.binary(), [c.binary(), "cp", source, "skua:/big"])
+    _, status, usage = os.wait4(pid, 0)
+    os.unlink(source)
+    c.skua("rm", "/big")
+    peak = usage.ru_maxrss / 1024
+    record(f"skua cp of {BIG_MIB >> 10} GiB, peak resident", peak, "MiB", "< 400", peak < 400 and status == 0)
+
+
+def main():
+    lock = open("/tmp/skua-bench.lock", "w")
+    print("waiting for the bench lock...", flush=True)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if only & {"cp", "mount", "meta", "memory"}:
+        with Cluster(disks=8, shards=8) as c:
+            if only & {"cp", "mount"}:
+                bench_copies(c)
+            if "meta" in only:
+                bench_meta(c)
+            if "memory" in only:
+                bench_memory(c)
+    if "up" in only:
+        bench_up()
+    os.makedirs(os.path.join(ROOT, "build"), exist_ok=True)
+    with open(os.path.join(ROOT, "build/bench.json"), "w") as f:
+        json.dump(results, f, indent=1)
+    if args.record:
+        page = os.path.join(ROOT, "docs/benchmarks.md")
+        text = open(page).read()
+        table = "| what | value | bound | holds | |\n|---|---|---|---|---|\n" + "".join(
+            f"| {r['name']} | {r['value']:.2f} {r['unit']} | {r['bound']} | {'yes' if r['holds'] else 'no'} | {r['detail']} |\n" for r in results)
+        stamp = time.strftime("%Y-%m-%d") + ", " + subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+        begin, end = "<!-- figures: make bench-record -->", "<!-- end of figures -->"
+        before, rest = text.split(begin, 1)
+        open(page, "w").write(f"{before}{begin}\nTaken {stamp}.\n\n{table}{end}{rest.split(end, 1)[1]}")
+
+
+main()
