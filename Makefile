@@ -6,6 +6,7 @@
 #   make sim SEED=n RUNS=m   m simulated runs from seed n      make sim SEED=n TRACE=1   one, told step by step
 #   make bench         figures with their bounds, into build/bench.json; make bench-record writes them to docs/
 #   make deps          install what is missing from Debian     make format, make lint
+#   make protocol     docs/protocol.md from the declarations
 #   make install PREFIX=/usr/local DESTDIR=                    make uninstall, make clean, make help
 #
 # Variables: BUILD=release|debug, SAN=address,undefined or SAN=thread, CXX=clang++-19 or g++, V=1 to see commands.

@@ -60,8 +60,10 @@ bench: all
 	@python3 tests/bench/bench.py --build $(O)
 bench-record: all
 	@python3 tests/bench/bench.py --build $(O) --record
+protocol: $(O)/tests/protocol
+	$(O)/tests/protocol > docs/protocol.md
 lint:
 	@python3 tests/lint.py
 	@clang-format-19 --dry-run -Werror $$(git ls-files '*.cc' '*.h')
 
-.PHONY: test test-long test-binaries fuzz-binaries sim demo bench bench-record lint
+.PHONY: test test-long test-binaries fuzz-binaries sim demo bench bench-record lint protocol
