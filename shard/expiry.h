@@ -1,0 +1,31 @@
+// What is to be done later: rows ordered by the log's clocks, taken by Purge entries in log order. The
+// leader proposes a Purge when the first row is due; no daemon walks the tree.
+#pragma once
+
+#include "shard/context.h"
+
+namespace skua::shard::expiry {
+
+// Files a row, not earlier than now; returns where it is, for unfile().
+Due file(Context&, Due when, ExpiryKind kind, u64 id, u64 extra = 0, const std::string& name = {}, const Expiry& row = {});
+void unfile(Context&, Due filed, ExpiryKind kind, u64 id, u64 extra = 0, const std::string& name = {});
+
+// Is a row due by `now`?
+bool anyDue(const store::Reader&, raft::Time now);
+// Takes at most `limit` due rows off, the oldest first, and does what each says. One call of a handler is
+// bounded work; what is left it files again.
+void purge(Context&, u32 limit);
+
+// The handlers; the row is already removed. In the file that owns what is purged.
+template <ExpiryKind kKind> void expire(Context&, const ExpiryKey&, const Expiry&);
+
+// When what stops being visible now may be purged: retention by `policy`, and never within kSafeAge.
+struct Fate {
+    Wall purge;
+    Age not_before;
+};
+Fate fateOf(const Context&, const Policy& policy);
+// Files for `purge`; the handler looks at not_before (when due by wall but too young: file at not_before).
+inline bool tooYoung(const Context& ctx, Age not_before) { return ctx.now.age < not_before; }
+
+}  // namespace skua::shard::expiry
