@@ -38,7 +38,7 @@ public:
 
 private:
     friend Ring;
-    Operation(Ring& ring, u64 limit_ns) : ring_(ring), limit_ns_(limit_ns) {}
+    Operation(Ring& ring, u64 limit_ns, const io_uring_sqe& sqe) : ring_(ring), limit_ns_(limit_ns), sqe_(sqe) {}
     void complete(int result) override {
         result_ = result;
         under_way_ = false;
@@ -46,7 +46,7 @@ private:
     }
     Ring& ring_;
     u64 limit_ns_;
-    io_uring_sqe sqe_;                      // filled by the Ring, copied into the queue when awaited
+    io_uring_sqe sqe_;                      // copied into the queue when awaited
     __kernel_timespec limit_{};             // lives as long as the linked timeout
     std::coroutine_handle<> waiter_;
     int result_ = 0;

@@ -14,6 +14,7 @@
 
 #include <liburing.h>
 #include <sys/socket.h>
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -101,7 +102,6 @@ private:
     explicit Ring(RingOptions options) : options_(options) {}
     void insert(Timer& t) override { timers_.insert(&t); }
     void remove(Timer& t) override { timers_.erase(&t); }
-    Operation make(u64 limit_ns) { return Operation(*this, limit_ns); }
     void turn();                                // one round: run what is ready, submit, wait, reap
     void submit(bool wait);
     unsigned reap();
