@@ -1,0 +1,89 @@
+// Services: talks to block services, and remembers how well each of them does.
+//
+//   CO_TRY(auto answer, co_await services.ask(id, request, {}, 5 * kSecond));     answer.reply, answer.payload
+//
+// Latencies and failures are kept per disk. One that failed is "suspect" for 1 s, doubling to 30 s: readers
+// take others at once, writers place elsewhere. Answers such as NotFound or Corrupt are answers, not
+// failures. Busy is repeated here a few times. What outlives its caller (hedged reads, slow writes, reports)
+// runs in background(): whoever spawns there owns its state by shared_ptr.
+#pragma once
+
+#include <map>
+#include <set>
+#include <vector>
+#include "blocks/messages.h"
+#include "client/cluster.h"
+#include "core/data/placement.h"
+
+namespace skua::client {
+
+class Services {
+public:
+    Services(Clock& clock, net::Transport& transport, Cluster& cluster, Random random);
+
+    template <class R> struct Answer {
+        typename R::Reply reply;
+        Buffer payload;
+    };
+    // NotFound with the service's id: not in the map. Unavailable, OutcomeUnknown: it failed.
+    template <class R> Task<Result<Answer<R>>> ask(BlockServiceId service, R request, Buffer payload, u64 limit_ns) {
+        const std::string body = net::encodeRequest(request);
+        CO_TRY(net::Message message, co_await call(service, body, std::move(payload), limit_ns));
+        Answer<R> answer;
+        if (!wire::decode(message.body, answer.reply)) co_return Error(Code::Corrupt, "a block service's reply does not decode");
+        answer.payload = std::move(message.payload);
+        co_return answer;
+    }
+
+    // Not to be asked if there are others: it failed lately, or the map says that it is gone.
+    bool doubtful(BlockServiceId service);
+    void failed(BlockServiceId service);
+    void slow(BlockServiceId service);          // as failed: late, not wrong
+    // Where blocks can go now; rebuilt when the map changes. Latencies are as seen from here.
+    const std::vector<Candidate>& candidates();
+    // After this long without an answer another one is asked: 3 x the 95th percentile of reads, 30 ms..700 ms.
+    u64 hedgeAfter() const;
+    // Takes one of the permits for extra reads (at most 5 % of all, and a few at the start).
+    bool mayHedge();
+
+    // Tells the content's shard that a block is bad or missing; each block once in ten minutes.
+    using Report = std::function<Task<>(BlockServiceId, BlockId)>;
+    void setReport(Report report) { report_ = std::move(report); }
+    void reportBad(BlockServiceId service, const BlockId& block);
+
+    TaskGroup& background() { return background_; }
+    Random& random() { return random_; }
+    Clock& clock() { return clock_; }
+    Cluster& cluster() { return cluster_; }
+
+    struct Stats { u64 calls = 0, failures = 0, hedges = 0, degraded = 0, bad_pages = 0, rewritten = 0, left_out = 0; };
+    Stats stats;
+
+private:
+    struct Health {
+        u64 latency_ns = 0;             // moving average
+        u32 failures = 0;               // in a row
+        Monotonic until;                // suspect until then
+    };
+    Task<Result<net::Message>> call(BlockServiceId service, std::string body, Buffer payload, u64 limit_ns);
+    void answered(BlockServiceId service, u64 ns, bool read);
+
+    Clock& clock_;
+    net::Transport& transport_;
+    Cluster& cluster_;
+    Random random_;
+    std::map<u32, Health> health_;
+    std::vector<Candidate> candidates_;
+    u64 candidatesEdition_ = ~0ull;
+    Monotonic candidatesAt_;
+    std::vector<u64> reads_;            // a ring of the last latencies
+    std::size_t nextRead_ = 0;
+    mutable u64 percentile_ = 0;
+    mutable u64 percentileAge_ = 0;
+    u64 hedgeTokens_ = 20 * 20;         // a read earns 1, a hedge costs 20
+    std::map<BlockId, Monotonic> reported_;
+    Report report_;
+    TaskGroup background_;
+};
+
+}  // namespace skua::client
