@@ -1,0 +1,30 @@
+// KvMemory: a Kv in memory, for the simulator and for tests. crash() forgets what was not flushed;
+// refuse(true) makes writes and flushes fail, as a full disk does.
+//
+// Thread-safety: none. A scan sees the rows as they are when it reaches them; do not write below it.
+#pragma once
+
+#include <map>
+#include "core/store/kv.h"
+
+namespace skua::store {
+
+class KvMemory final : public Kv {
+public:
+    std::optional<std::string> get(std::string_view key) const override;
+    void scan(std::string_view from, std::string_view to, const Visit& visit) const override;
+    bool write(const Batch& batch) override;
+    bool flush() override;
+
+    void crash();                                   // back to the last flush
+    void refuse(bool yes) { refuse_ = yes; }
+    std::size_t size() const { return rows_.size(); }
+    const std::map<std::string, std::string, std::less<>>& rows() const { return rows_; }
+
+private:
+    std::map<std::string, std::string, std::less<>> rows_;
+    Batch undo_;                                    // what was there at the last flush, of keys written since
+    bool refuse_ = false;
+};
+
+}  // namespace skua::store
