@@ -8,7 +8,10 @@
 //   s  content offset                   SpanRecord              contents.cc
 //   o  service content                  OnService               contents.cc
 //   t  content                          StagedRow               contents.cc
+//   f  content                          EditedRow               contents.cc
+//   d  content since part               ReplacedRow             contents.cc
 //   r  reservation                      ReservationRow          reservations.cc
+//   b  reservation content word         UsedRow                 reservations.cc
 //   h  inode-or-content client          HoldRow                 holds.cc
 //   x  scale time kind id extra name    Expiry                  expiry.cc
 //   g  service block                    Nothing                 contents.cc
@@ -105,10 +108,12 @@ enum class ExpiryKind : u8 {
     kHold = 3,                      // id inode or content, extra client
     kReservation = 4,               // id reservation
     kStaged = 5,                    // id content                       the deadline of staged spans
-    kReplacedSpan = 6,              // id content, extra unique         blocks that an edit replaced
+    kReplacedSpan = 6,              // id content, extra since (wall)   blocks that an edit or repair replaced
     kDyingContent = 7,              // id content                       its spans are removed in bounded steps
     kDyingInode = 8,                // id inode                         its past contents are, too
     kLateAnswer = 9,                // id shard, extra number           an answer that waits for an outbox row
+    kRetiredService = 10,           // id service                       its garbage rows are removed in bounded steps
+    kUsedIds = 11,                  // id reservation                   what an ended one had used, likewise
 };
 // Keys must be unique: whoever files under a time that may come twice puts what differs into id, extra, name.
 struct ExpiryKey {
@@ -217,6 +222,31 @@ struct GarbageKey {
 };
 using Garbage = store::Table<'g', GarbageKey, Nothing>;
 
+// Contents that were edited; all others have their first generation.
+struct EditedRow {
+    Generation generation;
+    FIELDS(generation)
+};
+using Edited = store::Table<'f', ContentKey, EditedRow>;
+
+// Blocks that an edit or a repair replaced at `since`: they stay readable for kSafeAge, then are garbage.
+struct ReplacedKey {
+    ContentId content;
+    Wall since;
+    u32 part = 0;
+    FIELDS(content, since, part)
+};
+struct ReplacedPrefix {
+    ContentId content;
+    Wall since;
+    FIELDS(content, since)
+};
+struct ReplacedRow {
+    std::vector<BlockRef> blocks;
+    FIELDS(blocks)
+};
+using Replaced = store::Table<'d', ReplacedKey, ReplacedRow>;
+
 // --- rights -----------------------------------------------------------------------------------------------------
 
 struct ReservationRow {
@@ -231,6 +261,24 @@ struct ReservationKey {
     FIELDS(reservation)
 };
 using Reservations = store::Table<'r', ReservationKey, ReservationRow>;
+
+// A content's row (word 0) says that its id is used; its bits, which blocks 64 * word + bit of it are.
+struct UsedKey {
+    ReservationId reservation;
+    ContentId content;
+    u32 word = 0;
+    FIELDS(reservation, content, word)
+};
+struct UsedContentPrefix {
+    ReservationId reservation;
+    ContentId content;
+    FIELDS(reservation, content)
+};
+struct UsedRow {
+    u64 bits = 0;
+    FIELDS(bits)
+};
+using Used = store::Table<'b', UsedKey, UsedRow>;
 
 struct HoldKey {
     u64 id = 0;                     // InodeId or ContentId: their types differ
