@@ -7,7 +7,7 @@
 //
 // No content of a request may make any of these stop the process: refuse by an Answer. Whatever apply()
 // answers with an error has changed nothing: the host drops the transaction's writes (the remembered
-// answer is still stored). Bytes that do not decode are answered Invalid.
+// answer is still stored), unless Outcome::keep. Bytes that do not decode are answered Invalid.
 #pragma once
 
 #include <optional>
@@ -50,10 +50,12 @@ struct LateAnswer {
     Answer answer;
 };
 // What apply() says. No `answer`: the request is pending (the host remembers that; a repeat waits) until
-// some later entry's outcome has it among `late`.
+// some later entry's outcome has it among `late`. `keep`: the writes stay although the answer is an error
+// (the machine undid what failed itself, and remembers its refusal).
 struct Outcome {
     std::optional<Answer> answer;
     std::vector<LateAnswer> late;
+    bool keep = false;
 };
 
 // What only a leader does; its calls become effects of the host.

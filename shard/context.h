@@ -32,6 +32,7 @@ struct Context {
     const net::Keys& keys;
     std::vector<raft::LateAnswer>& late;        // answers to earlier requests that this entry brings
     std::optional<OutboxKey> waits_for;         // the answer is for when this message has been taken
+    std::vector<ShardId> sent;                  // shards that got a new outbox row
 
     Reading reading() const { return {rows, now, client, server, config, keys}; }
 };

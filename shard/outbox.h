@@ -6,11 +6,11 @@
 
 namespace skua::shard::outbox {
 
-// Writes the row, and sets ctx.waits_for: the client's answer waits for the receiver, kAnswerAtMost long.
-void send(Context&, ShardId to, const OutboxMessage&);
+// Writes the row; `answer_waits` sets ctx.waits_for: the client's answer waits for the receiver, kAnswerAtMost long.
+void send(Context&, ShardId to, const OutboxMessage&, bool answer_waits);
 // An answer that was to wait for message `key` goes when that was taken, or is late.
 void answerWhenTaken(Context&, const OutboxKey& key, std::string reply);
-// Removes the rows up to `number`, at most `limit`; answers who waited.
-void taken(Context&, ShardId to, u64 number, u32 limit);
+// Removes the rows up to `number`; answers who waited.
+void taken(Context&, ShardId to, u64 number);
 
 }  // namespace skua::shard::outbox
