@@ -32,8 +32,8 @@ public:
     ~Connection();
 
     // Receives until the end; then nothing of it is under way and the fd is closed. The Error says why it
-    // ended. `self` keeps it alive.
-    Task<Error> run(std::shared_ptr<Connection> self);
+    // ended. Who awaits it keeps it alive.
+    Task<Error> run();
     // Ends it soon. Idempotent.
     void close(Error why);
     bool open() const { return open_; }
@@ -45,8 +45,8 @@ public:
     std::size_t queuedBytes() const { return queued_; }
     bool full() const { return queued_ > kMaxQueuedBytes; }
 
-    // Receiving pauses while this returns true; resume() looks again. For servers.
-    std::size_t outstanding = 0;                // requests received and not answered
+    // Requests received and not answered. Receiving pauses at kMaxOutstanding of them, and while full().
+    std::size_t outstanding = 0;
     void answered();                            // one of them was
 
     const Peer& peer() const { return peer_; }
@@ -63,7 +63,7 @@ private:
         std::size_t bytes = 0;
         void clear();
         void stage(const void* from, std::size_t size);
-        void zeros(std::size_t size);
+        void refer(const void* from, std::size_t size);
     };
     Result<> received(const FrameHeader& header, Message&& message) override;
     void prepare() override;                    // hands the filled batch to the kernel

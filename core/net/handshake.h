@@ -32,6 +32,6 @@ using Admit = std::function<bool(std::string_view name, u32 key_version)>;
 // Unavailable: closed or too slow, another cluster. Denied: the key was refused. NotSupported: protocols
 // differ. `where` is for messages.
 Task<Result<Peer>> openHandshake(Ring& ring, int fd, const Credentials& mine, Address where, u32 protocol);
-Task<Result<Peer>> serveHandshake(Ring& ring, int fd, const Credentials& mine, const Admit& admit, Address from);
+Task<Result<Peer>> serveHandshake(Ring& ring, int fd, const Credentials& mine, const Admit& admit, Address from, u64 limit_ns = kHandshakeLimit);
 
 }  // namespace skua::net

@@ -11,6 +11,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 #include "core/async/sync.h"
@@ -72,7 +73,6 @@ public:
     std::size_t unproven() const { return unproven_; }
 
 private:
-    struct Listening { int fd; };
     Task<> acceptLoop(int fd);
     Task<> serve(int fd, Address from);
     Result<> received(Connection& connection, const FrameHeader& header, Message&& message) override;
