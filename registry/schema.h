@@ -1,0 +1,52 @@
+// What the registry keeps. Heartbeats are not here: they live in the leader's memory (state.h).
+#pragma once
+
+#include "core/store/table.h"
+#include "registry/messages.h"
+
+namespace skua::registry {
+
+struct ServerKey {
+    ServerId id;
+    FIELDS(id)
+};
+using Servers = store::Table<'s', ServerKey, ServerRow>;
+
+struct DiskKey {
+    BlockServiceId id;
+    FIELDS(id)
+};
+// The disk as the map has it, and what tells a repeated registration.
+struct StoredDisk {
+    DiskRow disk;
+    u64 uuid = 0;
+    FIELDS(disk, uuid)
+};
+using Disks = store::Table<'d', DiskKey, StoredDisk>;
+
+struct GroupKey {
+    GroupId id;
+    FIELDS(id)
+};
+using Groups = store::Table<'g', GroupKey, GroupRow>;
+
+// A failure domain of which disks were declared dead without a human, and when.
+struct DeadDomain {
+    std::string domain;
+    Age at;
+    FIELDS(domain, at)
+};
+struct Meta {
+    RegistryConfig config;
+    MapVersion version;
+    ServerId last_server;
+    BlockServiceId last_disk;
+    std::vector<DeadDomain> dead_lately;    // within the last hour of age
+    FIELDS(config, version, last_server, last_disk, dead_lately)
+};
+struct MetaKey {
+    FIELDS()
+};
+using Metas = store::Table<'m', MetaKey, Meta>;
+
+}  // namespace skua::registry

@@ -1,0 +1,184 @@
+#include "registry/state.h"
+
+#include <algorithm>
+#include "registry/ops/apply.h"
+
+namespace skua::registry {
+
+namespace {
+template <class T> constexpr bool kLogged = !std::is_same_v<T, GetMap> && !std::is_same_v<T, Heartbeat>;
+}  // namespace
+
+Meta metaOf(const store::Reader& r) { return Metas::get(r, {}).value_or(Meta{}); }
+
+std::string domainOf(const store::Reader& rows, const DiskRow& disk) {
+    auto server = Servers::get(rows, {disk.server});
+    return server ? server->domain : std::string();
+}
+
+u32 deadDomainsPerHour(const store::Reader& rows, const Meta& meta) {
+    if (meta.config.local) {
+        const auto& scheme = meta.config.policy.scheme;
+        return scheme.empty() ? 1 : std::max<u32>(1, scheme.back().parity);
+    }
+    std::vector<std::string> domains;
+    Servers::scan(rows, Servers::All{}, [&](const ServerKey&, const ServerRow& row) {
+        if (row.role == ServerRole::kBlocks && std::find(domains.begin(), domains.end(), row.domain) == domains.end()) domains.push_back(row.domain);
+        return true;
+    });
+    return std::max<u32>(1, static_cast<u32>(domains.size() / 8));
+}
+
+ClusterMap mapOf(const store::Reader& rows, const Meta& meta) {
+    ClusterMap map;
+    map.cluster = meta.config.cluster;
+    map.version = meta.version;
+    map.shards = meta.config.shards;
+    map.local = meta.config.local;
+    map.policy = meta.config.policy;
+    Servers::scan(rows, Servers::All{}, [&](const ServerKey&, const ServerRow& row) {
+        map.servers.push_back(row);
+        return true;
+    });
+    Disks::scan(rows, Disks::All{}, [&](const DiskKey&, const StoredDisk& row) {
+        if (row.disk.state != DiskState::kRemoved) map.disks.push_back(row.disk);
+        return true;
+    });
+    Groups::scan(rows, Groups::All{}, [&](const GroupKey&, const GroupRow& row) {
+        map.groups.push_back(row);
+        return true;
+    });
+    return map;
+}
+
+raft::StateMachine::Class Registry::classify(std::string_view body) const {
+    if (body.empty()) return Class::kQuery;
+    switch (static_cast<u8>(body[0])) {
+        case GetMap::kTag: return Class::kQuery;
+        case Heartbeat::kTag: return Class::kVolatile;
+        default: break;
+    }
+    Request request;
+    return wire::decode(body, request) ? Class::kCommand : Class::kQuery;
+}
+
+Result<> Registry::admit(const store::Reader&, raft::Time, const raft::Command& c) {
+    Request request;
+    if (!wire::decode(c.body, request)) return Error(Code::Invalid, "the request does not decode");
+    if (std::holds_alternative<Decide>(request) && !c.own) return Error(Code::NotPermitted, "only a registry's leader decides");
+    const bool ofServers = std::holds_alternative<Register>(request) || std::holds_alternative<RegisterDisk>(request) || std::holds_alternative<SetGroup>(request);
+    if (auto* r = std::get_if<Register>(&request); r && r->role == ServerRole::kMount) return Ok{};
+    if (ofServers && !c.server) return Error(Code::NotPermitted, "only a server of this cluster may register");
+    return Ok{};
+}
+
+void Registry::apply(store::Transaction& t, raft::Time now, const raft::Command& c, raft::Outcome& out) {
+    Request request;
+    if (!wire::decode(c.body, request)) {
+        out.answer = raft::Answer{Code::Invalid, {}};
+        return;
+    }
+    if (std::holds_alternative<Decide>(request) && !c.own) {
+        out.answer = raft::Answer{Code::NotPermitted, {}};
+        return;
+    }
+    Context context{t, now, metaOf(t)};
+    out.answer = std::visit([&](const auto& op) -> raft::Answer {
+        using Op = std::remove_cvref_t<decltype(op)>;
+        if constexpr (kLogged<Op>) {
+            auto reply = registry::apply<Op>(context, op);
+            if (reply) Metas::put(t, {}, context.meta);
+            return raft::answerOf(reply);
+        } else {
+            return {Code::Invalid, {}};
+        }
+    }, request);
+}
+
+std::optional<raft::Answer> Registry::query(const store::Reader& r, raft::Time now, const raft::Command& c, bool last) {
+    Request request;
+    if (!wire::decode(c.body, request)) return raft::Answer{Code::Invalid, {}};
+    auto* get = std::get_if<GetMap>(&request);
+    if (!get) return raft::Answer{Code::Invalid, {}};
+    const Meta meta = metaOf(r);
+    const bool newer = get->since < meta.version;
+    if (!newer && get->wait && !last) return std::nullopt;
+    GetMap::Reply reply;
+    if (newer) reply.map = mapOf(r, meta);
+    reply.disks = diskHints(r, now.age);
+    reply.servers = serverHints(r, now.age);
+    return raft::Answer{{}, wire::encode(reply)};
+}
+
+raft::Answer Registry::tell(const store::Reader& r, raft::Time now, const raft::Command& c, raft::Leader&) {
+    Request request;
+    if (!wire::decode(c.body, request) || !std::holds_alternative<Heartbeat>(request)) return {Code::Invalid, {}};
+    const auto& beat = std::get<Heartbeat>(request);
+    auto server = Servers::get(r, {beat.server});
+    if (!server) return {Error(Code::NotFound, "this server is not registered"), {}};
+    if (!c.server && server->role != ServerRole::kMount) return {Error(Code::NotPermitted, "only a server of this cluster has heartbeats"), {}};
+    if (beat.incarnation != server->incarnation) return {Error(Code::Stale, "a newer process of this name has registered"), {}};
+    const u64 off = beat.wall > now.wall ? beat.wall.value - now.wall.value : now.wall.value - beat.wall.value;
+    if (beat.wall.value != 0 && off > kMostWallOff) return {Error(Code::NotPermitted, "this server's clock is over 10 minutes off; set it"), {}};
+    if (beat.disks.size() > 4096 || beat.leads.size() > 8192) return {Error(Code::TooLarge, "a heartbeat is too large"), {}};
+    heard_[beat.server] = Heard{now.age, beat.incarnation, beat.disks, beat.leads};
+    Heartbeat::Reply reply;
+    reply.version = metaOf(r).version;
+    return {{}, wire::encode(reply)};
+}
+
+std::vector<DiskHint> Registry::diskHints(const store::Reader& r, Age now) const {
+    std::vector<DiskHint> hints;
+    Disks::scan(r, Disks::All{}, [&](const DiskKey&, const StoredDisk& row) {
+        DiskHint hint;
+        if (auto h = heard_.find(row.disk.server); h != heard_.end())
+            for (const DiskHint& told : h->second.disks)
+                if (told.id == row.disk.id) {
+                    hint = told;
+                    hint.up = told.up && now.value - h->second.at.value <= kUpWithin;
+                }
+        hint.id = row.disk.id;
+        hints.push_back(hint);
+        return true;
+    });
+    return hints;
+}
+
+std::vector<ServerHint> Registry::serverHints(const store::Reader& r, Age now) const {
+    std::vector<ServerHint> hints;
+    Servers::scan(r, Servers::All{}, [&](const ServerKey& key, const ServerRow&) {
+        ServerHint hint;
+        hint.id = key.id;
+        hint.silent_ms = ~0ull;
+        if (auto h = heard_.find(key.id); h != heard_.end()) {
+            hint.silent_ms = (now.value - h->second.at.value) / kMillisecond;
+            hint.up = now.value - h->second.at.value <= kUpWithin;
+            hint.leads = h->second.leads;
+        }
+        hints.push_back(hint);
+        return true;
+    });
+    return hints;
+}
+
+void Registry::started(const store::Reader&, raft::Time now, raft::Leader&) {
+    stopped();
+    startedAt_ = now.age;
+}
+
+void Registry::stopped() {
+    heard_.clear();
+    telling_.clear();
+    assigned_.clear();
+    decided_ = {};
+    decidedAt_ = {};
+}
+
+void Registry::format(store::Transaction& t, raft::Time, std::string_view config) {
+    Meta meta;
+    if (!wire::decode(config, meta.config)) return;
+    meta.version = {1, 1};
+    Metas::put(t, {}, meta);
+}
+
+}  // namespace skua::registry
