@@ -1,0 +1,228 @@
+// The registry's machine: registration, fencing, groups, heartbeats, silence.
+#include <gtest/gtest.h>
+#include "core/net/group_caller.h"
+#include "core/store/kv_memory.h"
+#include "raft/messages.h"
+#include "registry/state.h"
+
+namespace skua::registry {
+namespace {
+
+struct FakeLeader final : raft::Leader {
+    void propose(std::string body) override { proposals.push_back(std::move(body)); }
+    void call(GroupId, std::string, u64) override {}
+    void tellHost(std::string address, std::string body, u64 token) override { told.push_back({std::move(address), std::move(body), token}); }
+    Random& random() override { return rng; }
+    struct Told { std::string address, body; u64 token; };
+    std::vector<std::string> proposals;
+    std::vector<Told> told;
+    Random rng{1};
+};
+
+class RegistryTest : public testing::Test {
+protected:
+    RegistryTest() {
+        RegistryConfig config;
+        config.cluster = ClusterId{7};
+        config.shards = 2;
+        config.local = true;
+        config.policy.scheme = {{1 << 17, 1, 2}, {~0ull, 4, 2}};
+        store::Transaction t(kv);
+        machine.format(t, now(), wire::encode(config));
+        EXPECT_TRUE(kv.write(t.writes()));
+        machine.started(kv, now(), leader);
+    }
+    raft::Time now() { return {Wall{1'700'000'000 * kSecond + age}, Age{age}}; }
+    raft::Answer applied(std::string body, bool own) {
+        raft::Command c{{}, {}, true, own, body};
+        if (auto ok = machine.admit(kv, now(), c); !ok) return {ok.error(), {}};
+        store::Transaction t(kv);
+        raft::Outcome out;
+        machine.apply(t, now(), c, out);
+        if (out.answer->error.code == Code::Ok) EXPECT_TRUE(kv.write(t.writes()));
+        return *out.answer;
+    }
+    template <class R> Result<typename R::Reply> ask(const R& request) {
+        const std::string body = net::encodeRequest(request);
+        raft::Command c{{}, {}, true, false, body};
+        raft::Answer answer;
+        switch (machine.classify(body)) {
+            case raft::StateMachine::Class::kQuery: {
+                auto got = machine.query(kv, now(), c, false);
+                if (!got) return Error(Code::Busy, "waits");
+                answer = *got;
+                break;
+            }
+            case raft::StateMachine::Class::kVolatile: answer = machine.tell(kv, now(), c, leader); break;
+            case raft::StateMachine::Class::kCommand: answer = applied(body, false); break;
+        }
+        if (answer.error.code != Code::Ok) return answer.error;
+        typename R::Reply reply{};
+        EXPECT_TRUE(wire::decode(answer.body, reply));
+        return reply;
+    }
+    Register::Reply server(const std::string& name, ServerRole role) {
+        Register r;
+        r.name = name;
+        r.role = role;
+        r.address.text = "127.0.0.1:" + std::to_string(4000 + servers++);
+        return ask(r).value();
+    }
+    RegisterDisk::Reply disk(ServerId on, u64 uuid, BlockServiceId id = {}) {
+        RegisterDisk r;
+        r.id = id;
+        r.uuid = uuid;
+        r.server = on;
+        r.capacity = 1 << 30;
+        return ask(r).value();
+    }
+    void beat(const Register::Reply& s, BlockServiceId disk_id) {
+        Heartbeat h;
+        h.server = s.id;
+        h.incarnation = s.incarnation;
+        DiskHint hint;
+        hint.id = disk_id;
+        hint.up = true;
+        h.disks = {hint};
+        h.wall = now().wall;
+        EXPECT_TRUE(ask(h));
+    }
+    // Leads, and applies what it proposes, until nothing more comes.
+    void lead() {
+        for (int i = 0; i < 20; i++) {
+            machine.lead(kv, now(), leader);
+            if (leader.proposals.empty()) return;
+            for (auto body : std::exchange(leader.proposals, {})) EXPECT_EQ(applied(body, true).error.code, Code::Ok);
+        }
+    }
+    DiskState stateOf(BlockServiceId id) { return Disks::get(kv, {id})->disk.state; }
+
+    store::KvMemory kv;
+    Registry machine;
+    FakeLeader leader;
+    u64 age = kHour;
+    int servers = 0;
+};
+
+TEST_F(RegistryTest, ARepeatedRegistrationKeepsTheIdAndRaisesTheIncarnation) {
+    auto a = server("shard-0", ServerRole::kShard), b = server("shard-0", ServerRole::kShard);
+    EXPECT_EQ(a.id, b.id);
+    EXPECT_LT(a.incarnation, b.incarnation);
+}
+
+TEST_F(RegistryTest, ADiskThatAppearsFromAnotherServerIsFenced) {
+    auto a = server("blocks-0", ServerRole::kBlocks), b = server("blocks-1", ServerRole::kBlocks);
+    auto first = disk(a.id, 99);
+    EXPECT_EQ(disk(a.id, 99, first.id).incarnation, first.incarnation);
+    EXPECT_LT(first.incarnation, disk(b.id, 99, first.id).incarnation);
+    EXPECT_EQ(disk(b.id, 99).id, first.id);
+}
+
+TEST_F(RegistryTest, GroupsGetMembersAndAreFormattedOnceTheyAnswered) {
+    auto s = server("shard-0", ServerRole::kShard);
+    server("cdc-0", ServerRole::kCoordinator);
+    lead();
+    ASSERT_EQ(leader.told.size(), 3u);
+    GetMap get;
+    EXPECT_FALSE(ask(get)->map->groups[0].formatted);
+    for (auto& t : std::exchange(leader.told, {})) machine.heard(kv, now(), t.token, Result<std::string>(std::string()), leader);
+    lead();
+    auto map = ask(get)->map;
+    ASSERT_EQ(map->groups.size(), 3u);
+    for (const auto& g : map->groups) EXPECT_TRUE(g.formatted);
+    EXPECT_EQ(map->groups[1].members, std::vector<ServerId>{s.id});
+    EXPECT_TRUE(problems(kv).empty());
+}
+
+TEST_F(RegistryTest, AMemberThatDidNotAnswerIsToldAgain) {
+    server("shard-0", ServerRole::kShard);
+    lead();
+    ASSERT_EQ(leader.told.size(), 2u);
+    for (auto& t : std::exchange(leader.told, {})) machine.heard(kv, now(), t.token, Error(Code::Unavailable), leader);
+    lead();
+    EXPECT_TRUE(leader.told.empty());
+    age += kSecond;
+    lead();
+    EXPECT_EQ(leader.told.size(), 2u);
+}
+
+TEST_F(RegistryTest, AMapIsAnsweredOnlyWhenItIsNewer) {
+    GetMap get;
+    get.since = ask(get)->map->version;
+    get.wait = true;
+    EXPECT_EQ(ask(get).code(), Code::Busy);
+    server("blocks-0", ServerRole::kBlocks);
+    EXPECT_TRUE(ask(get)->map);
+}
+
+TEST_F(RegistryTest, SilenceMakesADiskNotUpThenDeadAndReturningMakesItUp) {
+    auto s = server("blocks-0", ServerRole::kBlocks);
+    auto d = disk(s.id, 5);
+    beat(s, d.id);
+    GetMap get;
+    EXPECT_TRUE(ask(get)->disks[0].up);
+    age += 6 * kSecond;
+    lead();
+    EXPECT_FALSE(ask(get)->disks[0].up);
+    EXPECT_EQ(stateOf(d.id), DiskState::kUp);
+    age += 30 * kSecond;
+    lead();
+    EXPECT_EQ(stateOf(d.id), DiskState::kDead);
+    beat(s, d.id);
+    age += 2 * kSecond;
+    lead();
+    EXPECT_EQ(stateOf(d.id), DiskState::kUp);
+}
+
+TEST_F(RegistryTest, ANewLeaderListensBeforeItDeclaresAnybodyDead) {
+    auto s = server("blocks-0", ServerRole::kBlocks);
+    auto d = disk(s.id, 5);
+    beat(s, d.id);
+    age += 29 * kSecond;
+    machine.started(kv, now(), leader);
+    age += 20 * kSecond;
+    lead();
+    EXPECT_EQ(stateOf(d.id), DiskState::kUp);
+}
+
+TEST_F(RegistryTest, NoMoreDomainsAreDeclaredDeadThanTheSchemeCanLose) {
+    std::vector<BlockServiceId> disks;
+    for (u64 n = 0; n < 8; n++) disks.push_back(disk(server("blocks-" + std::to_string(n), ServerRole::kBlocks).id, n + 1).id);
+    age += kMinute;
+    lead();
+    int dead = 0;
+    for (auto id : disks) dead += stateOf(id) == DiskState::kDead;
+    EXPECT_EQ(dead, 2);
+}
+
+TEST_F(RegistryTest, AnOlderProcessOfTheSameNameIsRefused) {
+    auto old = server("blocks-0", ServerRole::kBlocks);
+    server("blocks-0", ServerRole::kBlocks);
+    Heartbeat h;
+    h.server = old.id;
+    h.incarnation = old.incarnation;
+    EXPECT_EQ(ask(h).code(), Code::Stale);
+}
+
+TEST_F(RegistryTest, AClockThatIsFarOffIsRefused) {
+    auto s = server("blocks-0", ServerRole::kBlocks);
+    Heartbeat h;
+    h.server = s.id;
+    h.incarnation = s.incarnation;
+    h.wall = Wall{now().wall.value + kHour};
+    EXPECT_EQ(ask(h).code(), Code::NotPermitted);
+}
+
+TEST_F(RegistryTest, BytesThatAreNoRequestAreRefused) {
+    Random rng(3);
+    for (int i = 0; i < 2000; i++) {
+        std::string body(rng.below(60), 0);
+        for (char& c : body) c = static_cast<char>(rng.next());
+        raft::Command c{{}, {}, false, false, body};
+        if (machine.classify(body) == raft::StateMachine::Class::kCommand) (void)machine.admit(kv, now(), c);
+        else if (machine.classify(body) == raft::StateMachine::Class::kQuery) (void)machine.query(kv, now(), c, true);
+    }
+}
+
+}  // namespace
+}  // namespace skua::registry
