@@ -29,6 +29,8 @@ Result<Inode> fresh(const Context&, InodeId, InodeType, u32 mode, u32 uid, u32 g
 void count(Context&, InodeId, i32 nlink, i32 pins, Wall ctime, ClientId hold = {});
 // Of one that lives here. Lets it die if nothing keeps it.
 void countHere(Context&, const CountLinks&);
+// A link more, on the loaded row: NotPermitted for directories, NotFound without a name, TooManyLinks.
+Result<> addLink(const Context&, Inode&);
 // Lets it die if nothing keeps it (a hold's end, the last past entry of a closed directory).
 void reconsider(Context&, InodeId);
 

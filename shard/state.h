@@ -13,6 +13,22 @@
 
 namespace skua::shard {
 
+// The leader's knowledge of what it is sending to one shard.
+struct Sending {
+    u64 sent = 0;                   // the last number given to call()
+    std::set<u64> heard;            // taken there, above `delivered`
+    bool more = true;               // rows above `sent` may be there
+    u64 delivered = 0;              // all up to here: proposed as Delivered
+};
+// What a leader remembers, and a new one finds again.
+struct Leading {
+    std::map<ShardId, Sending> sending;
+    std::map<u64, OutboxKey> calls;             // token -> what was sent
+    u64 last_token = 0;
+    Age purge_asked, looked;
+    bool purging = false;
+};
+
 class Shard final : public raft::StateMachine {
 public:
     // Keys of the cluster: receipts are checked and read keys are made with them.
@@ -30,24 +46,9 @@ public:
     void format(store::Transaction&, raft::Time, std::string_view config) override;
 
 private:
-    // The leader's knowledge of what it is sending to one shard.
-    struct Sending {
-        u64 sent = 0;                   // the last number given to call()
-        std::set<u64> heard;            // taken there, above `delivered`
-        u64 delivered = 0;              // all up to here: proposed as Delivered
-    };
-    struct Leading {
-        std::map<ShardId, Sending> sending;
-        std::map<u64, OutboxKey> calls;             // token -> what was sent
-        u64 last_token = 0;
-        Age purge_asked, looked;
-        bool purging = false;
-    };
-
     const ShardConfig* config(const store::Reader&);
     void purgeWhatIsDue(const store::Reader&, raft::Time, raft::Leader&);
     void sendOutbox(const store::Reader&, raft::Leader&);
-    void proposeDelivered(ShardId to, Sending&, raft::Leader&);
 
     net::Keys keys_;
     std::optional<ShardConfig> config_;         // format()'s; never changes

@@ -23,7 +23,7 @@ template <> Result<> admit<ReplaceBlock>(const Reading&, const ReplaceBlock&);
 
 // Encoded reply of Step's action: Step::Reply is only a name for it.
 Result<std::string> applyStep(Context&, const Step&);
-// A file name, or a file's past content: PurgeNow and Hold speak of both.
+// PurgeNow of a past content.
 Result<> purgeContentNow(Context&, InodeId inode, Wall until);      // ops/purge_content.cc
 
 }  // namespace skua::shard

@@ -1,0 +1,20 @@
+// Also how a new directory gets the policy of the one that it is in.
+#include "shard/inodes.h"
+#include "shard/ops/apply.h"
+#include "shard/policy.h"
+
+namespace skua::shard {
+
+template <> Result<Done> act<SetParent>(Context& ctx, TxnId, const SetParent& op) {
+    if (op.dir == kRoot) return Error(Code::NotPermitted, "the root stays");
+    if (!op.parent.isDirectory() || !op.parent.wellFormed() || op.parent == op.dir)
+        return Error(Code::Invalid, "the parent is no directory");
+    TRY(Inode row, inodes::loadOpenDirectory(ctx.config, ctx.rows, op.dir));
+    row.directory->parent = op.parent;
+    row.directory->resolved = inherit(row.directory->own, inherit(op.resolved, ctx.config.policy));
+    row.ctime = ctx.now.wall;
+    inodes::store(ctx, op.dir, row);
+    return Done{};
+}
+
+}  // namespace skua::shard
