@@ -17,9 +17,9 @@ namespace skua::log {
 enum class Level : u8 { kDebug, kInfo, kWarn, kError };
 
 struct Options {
-    std::string path;               // empty: stderr
+    std::string path{};             // empty: stderr
     Level level = Level::kInfo;
-    std::string name;               // of the process, on every line of stderr; empty: none
+    std::string name{};             // of the process, on every line of stderr; empty: none
 };
 // Once, in main(). Makes the folder of `path`.
 Result<> start(const Options& options);

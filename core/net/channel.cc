@@ -87,7 +87,8 @@ Task<Result<>> Pool::Channel::connect() {
         ::close(fd);
         co_return Error(Code::Unavailable, op.result() < 0 ? kernelError(op.result(), to_.text).detail : "stopping");
     }
-    auto peer = co_await openHandshake(ring, fd, pool_.credentials_, to_, pool_.options_.protocol ? pool_.options_.protocol : kProtocol);
+    const u32 protocol = pool_.options_.protocol ? pool_.options_.protocol : kProtocol;
+    auto peer = co_await openHandshake(ring, fd, pool_.credentials_, to_, protocol);
     if (!peer || pool_.stopping_) {
         ::close(fd);
         if (!peer) co_return peer.error();

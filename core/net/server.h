@@ -49,7 +49,7 @@ protected:
 };
 
 struct ServerOptions {
-    Admit admit;                        // empty: every client with a key, whatever its version
+    Admit admit{};                      // empty: every client with a key, whatever its version
     u64 handshake_ns = kHandshakeLimit;
 };
 
