@@ -16,7 +16,7 @@ namespace skua::shard::contents {
 inline constexpr Generation kFirstGeneration{1};        // of every content; each edit counts up
 inline constexpr u32 kSpansInOpen = 64;                 // that come with Open
 inline constexpr u32 kMostSpans = 1'024;                // in one answer of Spans
-inline constexpr u32 kSpansPerStep = 64;                // of a dying content
+inline constexpr u32 kSpansPerStep = 16;                // of a dying content
 inline constexpr u32 kMostReplaced = 16'384;            // spans that one edit may replace: TooLarge over it
 inline constexpr u64 kStagedFor = 24 * kHour;           // of age, after the last StageSpans; longer while reserved
 inline constexpr u32 kMostGarbage = 4'096;              // rows in one TakeGarbage, DoneGarbage, Fate, ReportBad

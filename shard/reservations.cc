@@ -1,0 +1,123 @@
+#include "shard/reservations.h"
+
+#include <algorithm>
+#include "core/data/receipt.h"
+#include "shard/expiry.h"
+
+namespace skua::shard::reservations {
+namespace {
+
+constexpr u64 kSlack = kMinute;             // a use within it after the last writes no row
+constexpr u32 kUsedPerStep = 256;
+
+std::string show(ReservationId id) { return "reservation " + std::to_string(id.value); }
+
+void prolong(Context& ctx, ReservationId id, ReservationRow& row) {
+    const u64 until = ctx.now.age.value + kReservedFor;
+    if (row.until.value + kSlack > until) return;
+    // Its expiry row stays where it is: when that is due, it is filed again for `until`.
+    row.until = {until};
+    Reservations::put(ctx.rows, {id}, row);
+}
+
+}  // namespace
+
+Result<ReserveIds::Reply> make(Context& ctx, u32 count) {
+    if (count == 0 || count > kMostIds) return Error(Code::Invalid, "a reservation is of 1..10000 ids");
+    CounterRow counters = Counters::get(ctx.rows, {}).value_or(CounterRow{});
+    if (counters.last_reservation == ~u32{0} || counters.last_id + count > InodeId::kMaxCounter)
+        return Error(Code::NoSpace, "this shard has given all its ids");
+    const ReservationId id{++counters.last_reservation};
+    const u64 first = counters.last_id + 1;
+    counters.last_id += count;
+    Counters::put(ctx.rows, {}, counters);
+    const Age until{ctx.now.age.value + kReservedFor};
+    Reservations::put(ctx.rows, {id}, {ctx.client, first, count, until});
+    expiry::file(ctx, Due::at(until), ExpiryKind::kReservation, id.value);
+    const ContentId of_first = ContentId::make(first, ctx.config.shard);
+    return ReserveIds::Reply{id, first, count, readKeyOf(ctx.keys.readKeyKey(), of_first)};
+}
+
+Result<ReservationRow> use(Context& ctx, ReservationId id) {
+    auto row = Reservations::get(ctx.rows, {id});
+    if (!row || row->client != ctx.client)
+        return Error(Code::Expired, show(id) + " is not this client's, or not any more: reserve again and write anew");
+    prolong(ctx, id, *row);
+    return *row;
+}
+
+Result<> checkInRange(const Context& ctx, const ReservationRow& row, u64 counter, ShardId shard) {
+    if (shard == ctx.config.shard && counter >= row.first && counter - row.first < row.count) return Ok{};
+    return Error(Code::Invalid, "id " + std::to_string(counter) + " of shard " + std::to_string(shard.value) +
+                                    " is not in the reservation's range");
+}
+
+Result<> useInode(Context& ctx, ReservationId id, InodeId inode) {
+    TRY(const ReservationRow row, use(ctx, id));
+    return checkInRange(ctx, row, inode.counter(), inode.shard());
+}
+
+Result<> useContent(Context& ctx, ReservationId id, ContentId content) {
+    bool used = false;
+    Used::scan(ctx.rows, UsedContentPrefix{id, content}, [&](const UsedKey&, const UsedRow&) {
+        used = true;
+        return false;
+    });
+    if (used) return Error(Code::Invalid, "content " + std::to_string(content.counter()) + " was used before: take another id");
+    Used::put(ctx.rows, {id, content, 0}, {});
+    return Ok{};
+}
+
+Result<> useBlocks(Context& ctx, ReservationId id, ContentId content, const std::vector<BlockId>& blocks) {
+    std::map<u32, u64> words;
+    for (const BlockId& b : blocks) {
+        const u32 word = b.n / 64;
+        auto at = words.find(word);
+        if (at == words.end()) {
+            const auto row = Used::get(ctx.rows, {id, content, word});
+            at = words.emplace(word, row ? row->bits : 0).first;
+        }
+        const u64 bit = u64{1} << b.n % 64;
+        if (at->second & bit)
+            return Error(Code::Invalid, "block " + std::to_string(b.n) + " of " + show(id) + " was used before: write it under a new id");
+        at->second |= bit;
+    }
+    for (const auto& [word, bits] : words) Used::put(ctx.rows, {id, content, word}, {bits});
+    return Ok{};
+}
+
+namespace {
+
+// What it had used; the row itself is gone, so nobody can use any of it again.
+void forgetUsed(Context& ctx, ReservationId id) {
+    std::vector<UsedKey> gone;
+    Used::scan(ctx.rows, id, [&](const UsedKey& key, const UsedRow&) {
+        gone.push_back(key);
+        return gone.size() < kUsedPerStep;
+    });
+    for (const UsedKey& key : gone) Used::erase(ctx.rows, key);
+    if (gone.size() == kUsedPerStep) expiry::file(ctx, Due::at(ctx.now.age), ExpiryKind::kUsedIds, id.value);
+}
+
+}  // namespace
+}  // namespace skua::shard::reservations
+
+namespace skua::shard::expiry {
+
+template <> void expire<ExpiryKind::kReservation>(Context& ctx, const ExpiryKey& key, const Expiry&) {
+    const ReservationId id{static_cast<u32>(key.id)};
+    const auto row = Reservations::get(ctx.rows, {id});
+    if (!row) return;
+    if (row->until > ctx.now.age) {
+        file(ctx, Due::at(row->until), ExpiryKind::kReservation, id.value);
+        return;
+    }
+    Reservations::erase(ctx.rows, {id});
+    reservations::forgetUsed(ctx, id);
+}
+
+template <> void expire<ExpiryKind::kUsedIds>(Context& ctx, const ExpiryKey& key, const Expiry&) {
+    reservations::forgetUsed(ctx, {static_cast<u32>(key.id)});
+}
+
+}  // namespace skua::shard::expiry
