@@ -50,6 +50,8 @@ Task<Error> Connection::run() {
         if (paused()) {
             Event::Waiter less = progress_.wait();
             (void)co_await less;
+            const auto ok = parser_.arrived(0, *this);      // what had already been received
+            if (!ok) close(ok.error());
             continue;
         }
         const std::span<u8> room = parser_.room();

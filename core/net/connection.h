@@ -69,7 +69,7 @@ private:
     void prepare() override;                    // hands the filled batch to the kernel
     void complete(int result) override;         // of a sendmsg
     void sendRest();
-    bool paused() const { return open_ && (outstanding >= kMaxOutstanding || full()); }
+    bool paused() const override { return open_ && (outstanding >= kMaxOutstanding || full()); }
 
     Ring& ring_;
     int fd_;

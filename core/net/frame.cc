@@ -90,7 +90,7 @@ Result<> FrameParser::arrived(std::size_t n, FrameSink& sink) {
 }
 
 Result<> FrameParser::parse(FrameSink& sink) {
-    while (state_ == State::kFrames && end_ - begin_ >= kFrameHeader) {
+    while (state_ == State::kFrames && end_ - begin_ >= kFrameHeader && !sink.paused()) {
         const u8* at = buffer_.data() + begin_;
         TRY(header_, readHeader(at));
         const std::size_t here = end_ - begin_ - kFrameHeader, body = padded(header_.body);

@@ -51,6 +51,8 @@ class FrameSink {
 public:
     // Error: close the connection.
     virtual Result<> received(const FrameHeader& header, Message&& message) = 0;
+    // Take no more for now; arrived(0) goes on.
+    virtual bool paused() const { return false; }
 
 protected:
     ~FrameSink() = default;
