@@ -129,7 +129,7 @@ private:
         raft::Outcome out;
         n.machine->apply(t, now(), c, out);
         CHECK(!t.failed());
-        if (!out.answer || out.answer->error.code == Code::Ok) CHECK(n.kv->write(t.writes()));
+        if (!out.answer || out.answer->error.code == Code::Ok || out.keep) CHECK(n.kv->write(t.writes()));
         for (auto& late : out.late) late_[{late.client.value, late.request.value}] = late.answer;
         return out.answer;
     }

@@ -47,7 +47,7 @@ template <class Request> void throwAt(raft::StateMachine& machine, const std::st
                 store::Transaction t(kv);
                 raft::Outcome out;
                 machine.apply(t, now, c, out);
-                if (!out.answer || out.answer->error.code == Code::Ok) CHECK(kv.write(t.writes()));
+                if (!out.answer || out.answer->error.code == Code::Ok || out.keep) CHECK(kv.write(t.writes()));
             }
         }
         machine.lead(kv, now, leader);

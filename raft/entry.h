@@ -1,0 +1,86 @@
+// Entry: one record of a group's log, and the rows that the host keeps beside a machine's.
+#pragma once
+
+#include "core/net/group.h"
+#include "core/store/table.h"
+#include "raft/messages.h"
+#include "raft/state_machine.h"
+
+namespace skua::raft {
+
+enum class EntryKind : u8 {
+    kEmpty = 0,                 // begins a term; keeps the age going
+    kCommand = 1,               // a request: apply()
+    kFormat = 2,                // the group's first: Format
+};
+
+struct Entry {
+    GroupId group;
+    Index index;
+    Term term;
+    Wall wall;                  // strictly increasing within the group
+    Age age;
+    EntryKind kind{};
+    ClientId client;
+    RequestId request, lowest;
+    Age base;
+    bool server = false, own = false;
+    Bytes payload;
+    FIELDS(group, index, term, wall, age, kind, client, request, lowest, base, server, own, payload)
+};
+
+// --- rows of the host, under a letter that no machine uses ------------------------------------------------
+
+struct OnlyKey {
+    FIELDS()
+};
+// Written in the batch of each entry's effect.
+struct Applied {
+    Index index;
+    Term term;
+    Wall wall;
+    Age age;
+    ClusterId cluster;
+    std::vector<Member> members;
+    Bytes config;               // Format's, to tell a repeat from another one
+    FIELDS(index, term, wall, age, cluster, members, config)
+};
+using AppliedRow = store::Table<'\x01', OnlyKey, Applied>;
+
+struct AnswerKey {
+    ClientId client;
+    RequestId request;
+    FIELDS(client, request)
+};
+struct ClientKey {
+    ClientId client;
+    FIELDS(client)
+};
+struct StoredAnswer {
+    bool pending = false;       // a transaction runs for it
+    Error error;
+    Bytes body;
+    FIELDS(pending, error, body)
+};
+using Answers = store::Table<'\x02', AnswerKey, StoredAnswer>;
+struct ClientRow {
+    RequestId lowest;           // unanswered: below it answers are forgotten and requests refused
+    Age until;                  // the row may go then
+    FIELDS(lowest, until)
+};
+using Clients = store::Table<'\x03', ClientKey, ClientRow>;
+struct ForgetKey {
+    Age at;
+    ClientId client;
+    RequestId request;
+    FIELDS(at, client, request)
+};
+struct Nothing {
+    FIELDS()
+};
+using Forgets = store::Table<'\x04', ForgetKey, Nothing>;
+
+inline constexpr u64 kRepeatFor = 5 * kMinute;      // a request's base may be this old
+inline constexpr u64 kRemember = 10 * kMinute;      // an answer is kept this long
+
+}  // namespace skua::raft

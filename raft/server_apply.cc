@@ -1,0 +1,210 @@
+// Server: what is durable is applied in order, each entry one batch: effect, remembered answer, applied
+// index. The only writer of rows.
+#include <algorithm>
+#include "raft/server.h"
+#include "raft/server_leader.h"
+
+namespace skua::raft {
+
+bool Server::write(Group& g, const store::Transaction& t) {
+    store::Batch batch;
+    const std::string prefix = prefixOf(g.id);
+    for (const auto& [key, value] : t.writes()) batch.emplace(prefix + key, value);
+    return kv_.write(batch);
+}
+
+// Answers live ten minutes of age; a bounded number goes with each entry.
+void Server::forgetOld(store::Transaction& t, Age now) {
+    std::vector<ForgetKey> due;
+    Forgets::scan(t, Forgets::All{}, [&](const ForgetKey& key, const Nothing&) {
+        if (key.at > now) return false;
+        due.push_back(key);
+        return due.size() < 4;
+    });
+    for (const ForgetKey& key : due) {
+        Forgets::erase(t, key);
+        Answers::erase(t, {key.client, key.request});
+        if (auto row = Clients::get(t, {key.client}); row && row->until <= now) Clients::erase(t, {key.client});
+    }
+}
+
+// Stores an answer (none: pending) beside its effect, and drops what the client said it will not ask again.
+void Server::remember(Group&, store::Transaction& t, const Entry& entry, const Answer* answer) {
+    ClientRow row = Clients::get(t, {entry.client}).value_or(ClientRow{});
+    const RequestId lowest = std::max(row.lowest, std::min(entry.lowest, entry.request));
+    if (lowest > row.lowest) {
+        std::vector<AnswerKey> below;
+        Answers::scan(t, ClientKey{entry.client}, [&](const AnswerKey& key, const StoredAnswer& stored) {
+            if (key.request >= lowest) return false;
+            if (!stored.pending) below.push_back(key);
+            return below.size() < 64;
+        });
+        for (const AnswerKey& key : below) Answers::erase(t, key);
+        row.lowest = lowest;
+    }
+    row.until = Age{entry.age.value + kRemember};
+    Clients::put(t, {entry.client}, row);
+    StoredAnswer stored;
+    stored.pending = answer == nullptr;
+    if (answer) {
+        stored.error = answer->error;
+        stored.body.value = answer->body;
+        Forgets::put(t, {row.until, entry.client, entry.request}, {});
+    }
+    Answers::put(t, {entry.client, entry.request}, stored);
+}
+
+void Server::applyCommand(Group& g, store::Transaction& t, const Entry& entry, Outcome& outcome, bool& keep) {
+    const bool remembered = entry.client.value != 0 && entry.request.value != 0;
+    if (remembered) {       // checked before it was logged, and again here: the log may hold it twice
+        if (auto stored = Answers::get(t, {entry.client, entry.request})) {
+            if (!stored->pending) outcome.answer = Answer{stored->error, stored->body.value};
+            keep = false;
+            return;
+        }
+        auto row = Clients::get(t, {entry.client});
+        if ((row && entry.request < row->lowest) || entry.age.value > entry.base.value + kRepeatFor) {
+            outcome.answer = Answer{Error(Code::Expired, "it came too late"), {}};
+            keep = false;
+            return;
+        }
+    }
+    const Command command{entry.client, entry.request, entry.server, entry.own, entry.payload.value};
+    g.machine->apply(t, {entry.wall, entry.age}, command, outcome);
+    keep = !outcome.answer || outcome.answer->error.code == Code::Ok || outcome.keep;
+    if (!keep) t.clear();
+    if (remembered) remember(g, t, entry, outcome.answer ? &*outcome.answer : nullptr);
+}
+
+void Server::answer(Group&, Waiting& waiting, const Answer& answer, Age age, Effects& out) {
+    for (u64 token : waiting.tokens) reply(token, age, answer.error, answer.body, out);
+    waiting.tokens.clear();
+}
+
+void Server::apply(Group& g, const Entry& entry, Effects* out) {
+    store::Transaction t(*g.rows);
+    Outcome outcome;
+    bool keep = false;
+    Applied applied = g.applied;
+    applied.index = entry.index;
+    applied.term = entry.term;
+    applied.wall = entry.wall;
+    applied.age = entry.age;
+    Result<std::string> formatted = std::string();
+    switch (entry.kind) {
+        case EntryKind::kEmpty: break;
+        case EntryKind::kCommand: applyCommand(g, t, entry, outcome, keep); break;
+        case EntryKind::kFormat: {
+            Format format;
+            if (!wire::decode(entry.payload.value, format)) {
+                formatted = Error(Code::Invalid, "the format does not decode");
+                break;
+            }
+            applied.cluster = format.cluster;
+            applied.members = format.members;
+            applied.config = format.config;
+            g.machine->format(t, {entry.wall, entry.age}, format.config.value);
+            break;
+        }
+    }
+    for (const LateAnswer& late : outcome.late) {
+        Entry original;
+        original.client = late.client;
+        original.request = late.request;
+        original.age = entry.age;
+        if (late.client.value == 0 || late.request.value == 0) continue;
+        remember(g, t, original, &late.answer);
+    }
+    forgetOld(t, entry.age);
+    AppliedRow::put(t, {}, applied);
+    if (kv_.failed() || !write(g, t)) {
+        // A read error is never an answer, a refused write no effect: the group stops here and says so.
+        g.trouble = "its rows cannot be read or written; look at the disk";
+        g.leading = false;
+        g.machine->stopped();
+        if (out) {
+            Waiting all;
+            for (auto* waiters : {&g.byRequest}) for (auto& [_, w] : *waiters) all.tokens.insert(all.tokens.end(), w.tokens.begin(), w.tokens.end());
+            for (auto& [_, w] : g.byIndex) all.tokens.insert(all.tokens.end(), w.tokens.begin(), w.tokens.end());
+            answer(g, all, {Error(Code::OutcomeUnknown, g.trouble), {}}, {}, *out);
+            g.byRequest.clear();
+            g.byIndex.clear();
+        }
+        return;
+    }
+    g.applied = std::move(applied);
+    g.touched = true;
+    if (!out) return;
+    if (entry.kind == EntryKind::kFormat) {
+        if (auto at = g.byIndex.find(entry.index); at != g.byIndex.end()) {
+            for (u64 token : at->second.tokens) out->host_replies.push_back({token, formatted});
+            g.byIndex.erase(at);
+        }
+    }
+    if (outcome.answer) {
+        if (auto at = g.byIndex.find(entry.index); at != g.byIndex.end()) {
+            answer(g, at->second, *outcome.answer, entry.age, *out);
+            g.byIndex.erase(at);
+        }
+        if (auto at = g.byRequest.find({entry.client, entry.request}); entry.client.value != 0 && at != g.byRequest.end()) {
+            answer(g, at->second, *outcome.answer, entry.age, *out);
+            g.byRequest.erase(at);
+        }
+    }
+    for (const LateAnswer& late : outcome.late)
+        if (auto at = g.byRequest.find({late.client, late.request}); at != g.byRequest.end()) {
+            answer(g, at->second, late.answer, entry.age, *out);
+            g.byRequest.erase(at);
+        }
+}
+
+void Server::durable(Moment now, u64 write, Effects& out) {
+    durableWrite_ = std::max(durableWrite_, write);
+    std::size_t done = 0;
+    for (; done < logged_.size() && logged_[done].write <= durableWrite_; done++) {
+        const Logged& l = logged_[done];
+        inLog_--;
+        inLogBytes_ -= l.bytes;
+        Group& g = groupOf(l.entry.group);
+        if (!g.trouble.empty()) continue;
+        apply(g, l.entry, &out);
+        // A leader answers once an entry of its own term is applied.
+        if (!g.leading && g.trouble.empty() && g.applied.index >= g.firstOfTerm) {
+            g.leading = true;
+            LeaderOf leader(*this, now, g, out);
+            g.machine->started(*g.rows, timeOf(g, now), leader);
+        }
+    }
+    logged_.erase(logged_.begin(), logged_.begin() + static_cast<std::ptrdiff_t>(done));
+    for (auto& [_, g] : groups_) {
+        if (!g->touched || !g->leading) continue;
+        g->touched = false;
+        lead(now, *g, out);
+        retryParked(now, *g, out);
+    }
+}
+
+void Server::lead(Moment now, Group& g, Effects& out) {
+    LeaderOf leader(*this, now, g, out);
+    g.machine->lead(*g.rows, timeOf(g, now), leader);
+}
+
+void Server::retryParked(Moment now, Group& g, Effects& out) {
+    if (g.parked.empty()) return;
+    std::vector<Parked> all = std::move(g.parked);
+    g.parked.clear();
+    for (Parked& p : all) {
+        p.command.body = p.body;            // the string has moved
+        const bool last = now.monotonic >= p.until;
+        auto answer = g.machine->query(*g.rows, timeOf(g, now), p.command, last);
+        if (!answer && !last) {
+            g.parked.push_back(std::move(p));
+            continue;
+        }
+        parked_--;
+        if (!answer) answer = Answer{Code::Busy, {}};
+        reply(p.token, timeOf(g, now).age, std::move(answer->error), std::move(answer->body), out);
+    }
+}
+
+}  // namespace skua::raft

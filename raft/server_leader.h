@@ -1,0 +1,33 @@
+// The Leader that a machine gets during a call: its wishes become effects of this turn.
+#pragma once
+
+#include "raft/server.h"
+
+namespace skua::raft {
+
+std::string prefixOf(GroupId group);        // of all keys of the group's rows
+
+class Server::LeaderOf final : public Leader {
+public:
+    LeaderOf(Server& server, Moment now, Group& group, Effects& out) : server_(server), now_(now), group_(group), out_(out) {}
+    void propose(std::string body) override {
+        Entry entry;
+        entry.kind = EntryKind::kCommand;
+        entry.server = entry.own = true;
+        entry.payload.value = std::move(body);
+        server_.append(now_, group_, std::move(entry));
+    }
+    void call(GroupId to, std::string body, u64 token) override { out_.calls.push_back({group_.id, to, std::move(body), token}); }
+    void tellHost(std::string address, std::string body, u64 token) override {
+        out_.tells.push_back({group_.id, std::move(address), std::move(body), token});
+    }
+    Random& random() override { return server_.random_; }
+
+private:
+    Server& server_;
+    const Moment now_;
+    Group& group_;
+    Effects& out_;
+};
+
+}  // namespace skua::raft
