@@ -71,7 +71,6 @@ private:
     void install(registry::GetMap::Reply&& reply);
 
     Clock& clock_;
-    net::Transport& transport_;
     std::vector<net::Address> registry_;
     net::GroupCaller caller_, poller_;
     registry::ClusterMap map_;

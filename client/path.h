@@ -18,7 +18,7 @@ enum class Follow : u8 { kLast, kNotLast };     // a symlink at the end: followe
 
 struct Place {
     InodeId dir;                                // where the last name is; the root: none
-    std::string name;                           // empty: the root itself, or the path ended in "/" "." ".."
+    std::string name;                           // empty: the root itself
     std::optional<Attributes> attributes;       // none: the name is free (its directory exists)
     std::string path;                           // cleaned, absolute
     bool exists() const { return attributes.has_value(); }

@@ -41,25 +41,25 @@ public:
     // The span that has this byte; Stale as above. Valid until the next await.
     Task<Result<const SpanRecord*>> spanAt(u64 offset);
     const std::optional<Bytes>& inlineBytes() const { return inline_; }
+    // Lets go of what was read ahead and not yet asked for: for files that are open and idle.
+    void release() { chunks_.clear(); }
     void setReadAhead(u64 bytes) { readAheadMost_ = bytes; }    // 0: none
 
 private:
     struct Chunk;               // some stripes of one span, being read or read
-    Task<Result<std::vector<Buffer>>> some(u64 offset, u64 length);
+    Task<Result<std::vector<Buffer>>> some(u64 offset, u64 length, u64 ahead_to);
     Task<Result<>> loadSpans(u64 from, bool again);
     std::shared_ptr<Chunk> chunkAt(const SpanRecord& span, u64 offset);
     void startChunk(std::shared_ptr<Chunk> chunk);
     static Task<> runChunk(Client& client, std::shared_ptr<Chunk> chunk);
-    void readAhead(u64 from);
+    void readAhead(u64 from, u64 to);
     void forget(u64 before);
-    void dropChunks();
 
     Client& client_;
     Attributes attributes_;
     std::optional<Bytes> inline_;
     Buffer inlineBuffer_;
     std::map<u64, SpanRecord> spans_;       // by offset
-    bool allSpans_ = false;
     ReadKey key_{};
     std::list<std::shared_ptr<Chunk>> chunks_;
     u64 next_ = 0;                          // where a sequential reader goes on

@@ -1,8 +1,9 @@
 // A row: the same range of bytes of several blocks of one span. The unit of reading, hedging and decoding.
 //
-//   Row row{span record, read key, from, to, want}       CO_TRY(cells, co_await readRow(client, row));
+//   Row row{span record, read key, from, to, want};       CO_TRY(RowCells got, co_await readRow(client, row));
 //
-// Because the code works position by position, any `data` of the row's cells give all of them.
+// Because the code works position by position, any `data` of the row's cells give all of them. Wanted
+// blocks are asked first; others stand in for those that are missing, doubtful, wrong or late.
 #pragma once
 
 #include <vector>
@@ -11,14 +12,18 @@
 namespace skua::client {
 
 struct Row {
-    SpanRecord span;
+    SpanRecord span;            // not a hole
     ReadKey key{};
-    u32 from = 0, to = 0;       // of every block: whole pages, at most kMaxPiece apart
+    u32 from = 0, to = 0;       // of every block: whole pages, at most kMaxPiece apart, within the blocks
     u64 want = 0;               // bit i: data block i
 };
+struct RowCells {
+    std::vector<Buffer> cells;  // by block; those wanted are there, every page checked or decoded from checked ones
+    u64 missing = 0;            // blocks that their services say they do not have: perhaps they moved
+};
 
-// Buffers by block (those not wanted may be empty), every page checked. Errors: Unavailable (services are
-// away; worth repeating), NotFound (the blocks moved: fetch the spans again), Corrupt (too few good ones).
-Task<Result<std::vector<Buffer>>> readRow(Client& client, Row row);
+// Errors: Unavailable (services are away; worth repeating), NotFound (too few are where the span says; fetch
+// it again), Corrupt (too few good ones are left).
+Task<Result<RowCells>> readRow(Client& client, Row row);
 
 }  // namespace skua::client

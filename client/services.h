@@ -2,14 +2,14 @@
 //
 //   CO_TRY(auto answer, co_await services.ask(id, request, {}, 5 * kSecond));     answer.reply, answer.payload
 //
-// Latencies and failures are kept per disk. One that failed is "suspect" for 1 s, doubling to 30 s: readers
-// take others at once, writers place elsewhere. Answers such as NotFound or Corrupt are answers, not
-// failures. Busy is repeated here a few times. What outlives its caller (hedged reads, slow writes, reports)
+// Latencies and failures are kept per disk. One that failed is doubtful until it answers again (it is probed
+// in the background, after 1 s, doubling to 30 s): readers take others at once, writers place elsewhere.
+// Answers such as NotFound or Corrupt are answers, not failures. Busy is repeated here until the limit. What outlives its caller (hedged reads, slow writes, reports)
 // runs in background(): whoever spawns there owns its state by shared_ptr.
 #pragma once
 
+#include <functional>
 #include <map>
-#include <set>
 #include <vector>
 #include "blocks/messages.h"
 #include "client/cluster.h"
@@ -38,7 +38,8 @@ public:
     // Not to be asked if there are others: it failed lately, or the map says that it is gone.
     bool doubtful(BlockServiceId service);
     void failed(BlockServiceId service);
-    void slow(BlockServiceId service);          // as failed: late, not wrong
+    // It takes no blocks (full, read-only): not a candidate for 5 s.
+    void refused(BlockServiceId service);
     // Where blocks can go now; rebuilt when the map changes. Latencies are as seen from here.
     const std::vector<Candidate>& candidates();
     // After this long without an answer another one is asked: 3 x the 95th percentile of reads, 30 ms..700 ms.
@@ -63,10 +64,14 @@ private:
     struct Health {
         u64 latency_ns = 0;             // moving average
         u32 failures = 0;               // in a row
-        Monotonic until;                // suspect until then
+        Monotonic answered;             // last
+        Monotonic probe_at;             // while failures != 0: when to ask how it is
+        Monotonic refused_until;
+        bool probing = false;
     };
     Task<Result<net::Message>> call(BlockServiceId service, std::string body, Buffer payload, u64 limit_ns);
     void answered(BlockServiceId service, u64 ns, bool read);
+    Task<> probe(BlockServiceId service);
 
     Clock& clock_;
     net::Transport& transport_;
@@ -78,9 +83,8 @@ private:
     Monotonic candidatesAt_;
     std::vector<u64> reads_;            // a ring of the last latencies
     std::size_t nextRead_ = 0;
-    mutable u64 percentile_ = 0;
-    mutable u64 percentileAge_ = 0;
-    u64 hedgeTokens_ = 20 * 20;         // a read earns 1, a hedge costs 20
+    u64 percentile_ = 0;                // the 95th of them; 0: too few
+    u64 hedgeTokens_ = 8 * 20;          // a read earns 1, a hedge costs 20
     std::map<BlockId, Monotonic> reported_;
     Report report_;
     TaskGroup background_;

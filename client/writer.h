@@ -48,6 +48,8 @@ private:
 // A span of its own for these bytes (1 .. maxSpan(policy)).
 Task<Result<shard::SpanWithProofs>> writeSpan(Client& client, NewId id, ContentId content, Policy policy, u64 offset,
                                               std::span<const u8> bytes);
+// Bytes that a file may keep inline under this (resolved) policy.
+u32 inlineMost(const Policy& policy);
 // The record of a hole.
 shard::SpanWithProofs holeSpan(u64 offset, u64 bytes);
 

@@ -1,0 +1,66 @@
+#include "client/client.h"
+
+#include "core/base/log.h"
+
+namespace skua::client {
+
+namespace {
+
+constexpr std::size_t kPooledBlock = 4u << 20;
+constexpr std::size_t kPooledBlocks = 32;
+
+Task<> reportBadBlock(Metadata& metadata, BlockServiceId service, BlockId block) {
+    auto told = co_await metadata.reportBad(service, block);
+    static log::OncePerSecond often;
+    if (often.allow())
+        log::warn("bad block reported service={} content={} told={}{}", service.value, block.content.value, told.has_value(), often.skipped());
+    co_return Ok{};
+}
+
+}  // namespace
+
+Client::Client(Clock& clock_, net::Transport& transport, ClientOptions options_)
+    : clock(clock_), options(std::move(options_)), cluster(clock_, transport, options.registry, Random(options.seed * 4 + 1)),
+      services(clock_, transport, cluster, Random(options.seed * 4 + 2)),
+      metadata(clock_, transport, cluster, options.client, Random(options.seed * 4 + 3), options.limits),
+      blocks(kPooledBlock, kPooledBlocks), spanBudget(options.span_budget), readAheadBudget(options.read_ahead_budget) {
+    services.setReport([this](BlockServiceId service, BlockId block) { return reportBadBlock(metadata, service, block); });
+}
+
+Task<Result<>> Client::start(u64 limit_ns) {
+    cluster.start();
+    metadata.reservations().start();
+    auto arrived = co_await cluster.waitForMap(limit_ns);
+    co_return arrived;
+}
+
+void Client::stop() {
+    cluster.stop();
+    metadata.reservations().stop();
+}
+
+Task<> Client::stopped() {
+    (void)co_await metadata.reservations().stopped();
+    (void)co_await cluster.stopped();
+    (void)co_await services.background().all();
+    co_return Ok{};
+}
+
+Buffer Client::blockBuffer(std::size_t size) {
+    // A small block does not take a pooled buffer away from a large one.
+    if (size > kPooledBlock || size <= kPooledBlock / 4) return Buffer::allocate(size);
+    Buffer whole = blocks.take();
+    whole.shrink(size);
+    return whole;
+}
+
+Error withPath(const Error& error, std::string_view path) {
+    Error e = error;
+    std::string detail(path);
+    if (detail.size() > kMaxDetail / 2) detail = "..." + detail.substr(detail.size() - kMaxDetail / 2 + 3);
+    if (!error.detail.empty() && error.detail.find(path) == std::string::npos) detail += ": " + error.detail;
+    e.detail = detail.substr(0, kMaxDetail);
+    return e;
+}
+
+}  // namespace skua::client

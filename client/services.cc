@@ -1,0 +1,166 @@
+#include "client/services.h"
+
+#include <algorithm>
+#include "core/base/log.h"
+
+namespace skua::client {
+
+namespace {
+
+constexpr std::size_t kReadsKept = 128;
+constexpr u64 kHedgeMin = 30 * kMillisecond, kHedgeMax = 700 * kMillisecond;
+constexpr u64 kHedgeCost = 20, kHedgeTokensMost = 64 * kHedgeCost;
+constexpr u64 kProbeFirst = 1 * kSecond, kProbeMost = 30 * kSecond, kTrustAnswer = 5 * kSecond;
+constexpr u64 kReportAgain = 10 * kMinute;
+constexpr std::size_t kReportedMost = 4096;
+
+}  // namespace
+
+Services::Services(Clock& clock, net::Transport& transport, Cluster& cluster, Random random)
+    : clock_(clock), transport_(transport), cluster_(cluster), random_(random) {}
+
+Task<Result<net::Message>> Services::call(BlockServiceId id, std::string body, Buffer payload, u64 limit_ns) {
+    const u64 start = clock_.now().value, end = start + limit_ns;
+    const bool read = !body.empty() && static_cast<u8>(body[0]) == blocks::ReadBlock::kTag;
+    u64 pause = 4 * kMillisecond;
+    for (;;) {
+        const Service* service = cluster_.service(id);
+        if (!service || service->address.text.empty())
+            co_return Error(Code::Unavailable, "block service " + std::to_string(id.value) + " is not in the map");
+        const net::Address to = service->address;
+        net::Message message;
+        message.kind = net::Kind::kBlocks;
+        message.body = body;
+        message.payload = payload;
+        const u64 sent = clock_.now().value;
+        if (sent >= end) co_return Error(Code::Busy, "block service " + std::to_string(id.value) + " stayed too busy");
+        stats.calls++;
+        auto answer = co_await transport_.call(to, std::move(message), end - sent);
+        const Code code = answer.code();
+        if (code == Code::Unavailable || code == Code::OutcomeUnknown) {
+            failed(id);
+            co_return answer.error();
+        }
+        if (code == Code::Busy) {
+            Sleep nap(clock_, pause / 2 + random_.below(pause));
+            co_await nap;
+            pause = std::min(pause * 2, 200 * kMillisecond);
+            continue;
+        }
+        answered(id, clock_.now().value - sent, read && code == Code::Ok);
+        if (code == Code::Stale) cluster_.suspectMap();
+        co_return answer;
+    }
+}
+
+void Services::answered(BlockServiceId service, u64 ns, bool read) {
+    Health& h = health_[service.value];
+    h.answered = clock_.now();
+    if (h.failures != 0) candidatesEdition_ = ~0ull;
+    h.failures = 0;
+    h.latency_ns = h.latency_ns == 0 ? ns : (h.latency_ns * 7 + ns) / 8;
+    if (!read) return;
+    hedgeTokens_ = std::min(hedgeTokens_ + 1, kHedgeTokensMost);
+    if (reads_.size() < kReadsKept) reads_.push_back(ns);
+    else reads_[nextRead_] = ns;
+    nextRead_ = (nextRead_ + 1) % kReadsKept;
+    if (reads_.size() >= 16 && nextRead_ % 16 == 0) {
+        std::vector<u64> sorted = reads_;
+        const auto at = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() * 95 / 100);
+        std::nth_element(sorted.begin(), at, sorted.end());
+        percentile_ = *at;
+    }
+}
+
+void Services::failed(BlockServiceId service) {
+    Health& h = health_[service.value];
+    stats.failures++;
+    const u64 pause = std::min(kProbeFirst << std::min(h.failures, 5u), kProbeMost);
+    h.failures++;
+    h.probe_at = Monotonic{clock_.now().value + pause};
+    candidatesEdition_ = ~0ull;
+    if (h.failures == 1) {
+        static log::OncePerSecond often;
+        if (often.allow()) log::warn("block service does not answer service={}{}", service.value, often.skipped());
+        cluster_.suspectMap();
+    }
+}
+
+void Services::refused(BlockServiceId service) {
+    health_[service.value].refused_until = Monotonic{clock_.now().value + 5 * kSecond};
+    candidatesEdition_ = ~0ull;
+}
+
+// Whether one that failed is back, asked at nobody's expense.
+Task<> Services::probe(BlockServiceId service) {
+    blocks::Info request;
+    request.service = service;
+    (void)co_await ask(service, request, Buffer(), 2 * kSecond);
+    health_[service.value].probing = false;
+    co_return Ok{};
+}
+
+bool Services::doubtful(BlockServiceId service) {
+    const Service* s = cluster_.service(service);
+    if (!s || s->address.text.empty()) return true;
+    const u64 now = clock_.now().value;
+    auto found = health_.find(service.value);
+    if (found != health_.end()) {
+        Health& h = found->second;
+        if (h.failures != 0) {
+            if (now >= h.probe_at.value && !h.probing) {
+                h.probing = true;
+                background_.spawn(probe(service));
+            }
+            return true;
+        }
+        if (h.answered.value != 0 && now - h.answered.value < kTrustAnswer) return false;
+    }
+    return !s->up || s->state == registry::DiskState::kDead || s->state == registry::DiskState::kRemoved;
+}
+
+const std::vector<Candidate>& Services::candidates() {
+    const u64 now = clock_.now().value;
+    const auto& all = cluster_.services();
+    if (candidatesEdition_ == cluster_.edition() && now - candidatesAt_.value < kSecond) return candidates_;
+    candidatesEdition_ = cluster_.edition();
+    candidatesAt_ = clock_.now();
+    candidates_.clear();
+    for (const auto& [id, s] : all) {
+        Candidate c;
+        c.service = s.id;
+        c.domain = s.domain;
+        c.free = s.free;
+        c.disk_class = s.disk_class;
+        c.writable = s.state == registry::DiskState::kUp && !doubtful(s.id);
+        if (auto h = health_.find(id); h != health_.end()) {
+            c.latency_ns = h->second.latency_ns;
+            if (h->second.refused_until.value > now) c.writable = false;
+        }
+        candidates_.push_back(std::move(c));
+    }
+    return candidates_;
+}
+
+u64 Services::hedgeAfter() const {
+    if (percentile_ == 0) return kHedgeMax;
+    return std::clamp(3 * percentile_, kHedgeMin, kHedgeMax);
+}
+
+bool Services::mayHedge() {
+    if (hedgeTokens_ < kHedgeCost) return false;
+    hedgeTokens_ -= kHedgeCost;
+    return true;
+}
+
+void Services::reportBad(BlockServiceId service, const BlockId& block) {
+    if (!report_) return;
+    const u64 now = clock_.now().value;
+    if (auto before = reported_.find(block); before != reported_.end() && now - before->second.value < kReportAgain) return;
+    if (reported_.size() >= kReportedMost) reported_.clear();
+    reported_[block] = clock_.now();
+    stats.bad_pages++;
+    background_.spawn(report_(service, block));
+}
+
+}  // namespace skua::client
