@@ -83,7 +83,7 @@ Task<Result<Attributes>> Metadata::symlink(InodeId dir, std::string name, std::s
         shard::Symlink request{dir, name, id.reservation(), id.inode(InodeType::kSpecial), target, owner.uid, owner.gid};
         auto reply = co_await caller_.mutate(groupOf(dir.shard()), request);
         if (reply) co_return reply->attributes;
-        if (reply.code() != Code::Stale || attempt > 0) co_return reply.error();
+        if (reply.code() != Code::Expired || attempt > 0) co_return reply.error();
         reservations_.drop(dir.shard(), id.reservation());
     }
 }
@@ -95,7 +95,7 @@ Task<Result<Attributes>> Metadata::makeNode(InodeId dir, std::string name, u32 m
         shard::MakeNode request{dir, name, id.reservation(), id.inode(InodeType::kSpecial), mode, device, owner.uid, owner.gid};
         auto reply = co_await caller_.mutate(groupOf(dir.shard()), request);
         if (reply) co_return reply->attributes;
-        if (reply.code() != Code::Stale || attempt > 0) co_return reply.error();
+        if (reply.code() != Code::Expired || attempt > 0) co_return reply.error();
         reservations_.drop(dir.shard(), id.reservation());
     }
 }

@@ -115,6 +115,7 @@ Task<Result<std::string>> GroupCaller::attempts(GroupId group, const std::string
 
 Task<Result<std::string>> GroupCaller::run(GroupId group, std::string body, bool remembered) {
     const Monotonic deadline{limits_.total_ns == 0 ? 0 : clock_.now().value + limits_.total_ns};
+    u32 expired = 0;
     for (u32 attempt = 0;; attempt++) {
         RequestId id;
         if (remembered) {
@@ -129,6 +130,8 @@ Task<Result<std::string>> GroupCaller::run(GroupId group, std::string body, bool
         if (code == Code::Expired && remembered) {
             // Sent once and refused: certainly not done, so anew. Sent more often: who knows.
             if (sent.maybe_received) co_return Error(Code::OutcomeUnknown, reply.error().detail);
+            // Refused again with an age just heard: it is something else that expired, such as a reservation.
+            if (++expired > 2) co_return reply;
             heard_.erase(group.value);
         } else if (code != Code::Locked) {
             co_return reply;
