@@ -70,6 +70,8 @@ Task<Error> Connection::run() {
         (void)co_await sent;
     }
     filling_.clear();
+    if (soon_) ring_.removeGuest(*this);
+    soon_ = false;
     ::close(fd_);
     fd_ = -1;
     running_ = false;
@@ -81,8 +83,11 @@ Result<> Connection::received(const FrameHeader& header, Message&& message) {
     return listener_.received(*this, header, std::move(message));
 }
 
-void Connection::answered() {
-    if (outstanding-- == kMaxOutstanding) progress_.pulse();
+void Connection::answered(std::size_t bytes) {
+    const bool was = paused();
+    outstanding_--;
+    held_ -= bytes;
+    if (was && !paused()) progress_.pulse();
 }
 
 // --- sending ----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ namespace skua::net {
 
 inline constexpr std::size_t kMaxOutstanding = 1024;                // calls of one connection
 inline constexpr std::size_t kMaxQueuedBytes = 64u << 20;           // not yet given to the kernel
+inline constexpr std::size_t kMaxHeldBytes = 64u << 20;             // of requests not yet answered
 
 class Connection final : public std::enable_shared_from_this<Connection>, FrameSink, Completion, Guest {
 public:
@@ -45,9 +46,11 @@ public:
     std::size_t queuedBytes() const { return queued_; }
     bool full() const { return queued_ > kMaxQueuedBytes; }
 
-    // Requests received and not answered. Receiving pauses at kMaxOutstanding of them, and while full().
-    std::size_t outstanding = 0;
-    void answered();                            // one of them was
+    // A request of so many bytes was received and is to be answered; it was. Receiving pauses at
+    // kMaxOutstanding of them, at kMaxHeldBytes in them, and while full().
+    void asked(std::size_t bytes) { outstanding_++; held_ += bytes; }
+    void answered(std::size_t bytes);
+    std::size_t outstanding() const { return outstanding_; }
 
     const Peer& peer() const { return peer_; }
     Ring& ring() { return ring_; }
@@ -69,7 +72,7 @@ private:
     void prepare() override;                    // hands the filled batch to the kernel
     void complete(int result) override;         // of a sendmsg
     void sendRest();
-    bool paused() const override { return open_ && (outstanding >= kMaxOutstanding || full()); }
+    bool paused() const override { return open_ && (outstanding_ >= kMaxOutstanding || held_ >= kMaxHeldBytes || full()); }
 
     Ring& ring_;
     int fd_;
@@ -77,6 +80,7 @@ private:
     Listener& listener_;
     bool open_ = true, running_ = false, sending_ = false, soon_ = false;
     Error why_;
+    std::size_t outstanding_ = 0, held_ = 0;
     FrameParser parser_;
     Event progress_;                            // sent, answered or closed: look again
 

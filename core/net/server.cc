@@ -16,6 +16,7 @@ Reply& Reply::operator=(Reply&& o) noexcept {
         if (connection_) fail(Error(Code::OutcomeUnknown, "the server dropped the request"));
         connection_ = std::move(o.connection_);
         call_ = o.call_;
+        bytes_ = o.bytes_;
     }
     return *this;
 }
@@ -30,14 +31,14 @@ void Reply::send(Message&& message) {
         return fail(Error(Code::TooLarge, "the reply has " + std::to_string(message.body.size() + message.payload.size()) + " bytes"));
     const auto connection = std::move(connection_);
     connection->send(message.kind, kFlagReply, call_, std::move(message.body), std::move(message.payload));
-    connection->answered();
+    connection->answered(bytes_);
 }
 
 void Reply::fail(const Error& error) {
     if (!connection_) return;
     const auto connection = std::move(connection_);
     connection->send(Kind::kError, kFlagReply, call_, wire::encode(error), Buffer());
-    connection->answered();
+    connection->answered(bytes_);
 }
 
 // --- the server -------------------------------------------------------------------------------------
@@ -128,8 +129,9 @@ Task<> Server::serve(int fd, Address from) {
 
 Result<> Server::received(Connection& connection, const FrameHeader& header, Message&& message) {
     if (header.reply()) return Error(Code::Corrupt, "a reply where only requests belong");
-    connection.outstanding++;
-    handler_.request(connection.peer(), Reply(connection.shared_from_this(), header.call), std::move(message));
+    const std::size_t bytes = kFrameHeader + message.body.size() + message.payload.size();
+    connection.asked(bytes);
+    handler_.request(connection.peer(), Reply(connection.shared_from_this(), header.call, bytes), std::move(message));
     return Ok{};
 }
 

@@ -6,7 +6,7 @@
 //
 // A Reply may be kept and answered at any time on the ring's thread, whatever became of its connection
 // or of the Server; one that is dropped unanswered answers OutcomeUnknown. A connection that has 1,024
-// requests unanswered, or 64 MiB of replies unsent, is not read from until it has fewer.
+// requests unanswered, 64 MiB in them, or 64 MiB of replies unsent, is not read from until it has fewer.
 #pragma once
 
 #include <map>
@@ -25,8 +25,9 @@ inline constexpr std::size_t kMaxConnections = 65'536;
 class Reply {
 public:
     Reply() = default;                                  // of nobody: answers go nowhere
-    Reply(std::shared_ptr<Connection> connection, u64 call) : connection_(std::move(connection)), call_(call) {}
-    Reply(Reply&& o) noexcept : connection_(std::move(o.connection_)), call_(o.call_) {}
+    Reply(std::shared_ptr<Connection> connection, u64 call, std::size_t bytes)
+        : connection_(std::move(connection)), call_(call), bytes_(bytes) {}
+    Reply(Reply&& o) noexcept : connection_(std::move(o.connection_)), call_(o.call_), bytes_(o.bytes_) {}
     Reply& operator=(Reply&& o) noexcept;
     ~Reply();
     // Once; the Reply is empty afterwards.
@@ -37,6 +38,7 @@ public:
 private:
     std::shared_ptr<Connection> connection_;
     u64 call_ = 0;
+    std::size_t bytes_ = 0;             // of the request
 };
 
 class Handler {

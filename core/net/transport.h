@@ -43,8 +43,10 @@ class Transport {
 public:
     virtual ~Transport() = default;
     // Sends `request` to `to` and waits at most `limit_ns`. Errors of the transport itself:
-    //   Unavailable      it was certainly not handed over (no connection; refused by the handshake)
+    //   Unavailable      it was certainly not handed over (no connection)
     //   OutcomeUnknown   it may have been received, no answer came
+    //   Busy             too many are on their way there; not handed over
+    //   Denied, NotSupported   our key was refused; protocols differ: asking again does not help
     // An Error that the other side answered comes back as that Error.
     virtual Task<Result<Message>> call(Address to, Message request, u64 limit_ns) = 0;
 };

@@ -145,6 +145,13 @@ Task<> callInto(Pool& pool, Address to, std::string body, u64 limit_ns, std::vec
     co_return Ok{};
 }
 
+Task<> callWithPayload(Pool& pool, Address to, Buffer payload, std::vector<Result<Message>>& to_results) {
+    Message m{Kind::kBlocks, "keep", std::move(payload)};
+    auto reply = co_await pool.call(to, std::move(m), 0);
+    to_results.push_back(std::move(reply));
+    co_return Ok{};
+}
+
 TEST_F(Net, HasAThousandCallsInFlight) {
     std::vector<Result<Message>> results;
     for (int i = 0; i < 1000; i++) ring->spawn(callInto(pool, server.address(), std::to_string(i), 0, results));
@@ -196,6 +203,23 @@ TEST_F(Net, DoesNotReadMoreThanItHasPromisedToAnswer) {
     ASSERT_TRUE(until([&] { return echo.requests == 2000; }));
     echo.kept.clear();
     EXPECT_TRUE(call("fine"));
+}
+
+TEST_F(Net, DoesNotHoldMoreThanItHasPromisedBytes) {
+    std::vector<Result<Message>> results;
+    const Buffer payload = pattern(kMaxPayload, 1);
+    ASSERT_TRUE(call("x"));
+    for (int i = 0; i < 15; i++) ring->spawn(callWithPayload(pool, server.address(), payload, results));
+    ASSERT_TRUE(until([&] { return echo.kept.size() == 15; }));
+    for (int i = 0; i < 5; i++) ring->spawn(callWithPayload(pool, server.address(), payload, results));
+    ASSERT_TRUE(until([&] { return echo.kept.size() == 16; }));
+    for (int i = 0; i < 5; i++) runBlocking(*ring, sleepFor(*ring, kMillisecond));
+    EXPECT_EQ(16u, echo.kept.size());
+    echo.kept.clear();
+    ASSERT_TRUE(until([&] { return echo.requests == 21; }));
+    echo.kept.clear();
+    ring->run();
+    EXPECT_EQ(20u, results.size());
 }
 
 TEST_F(Net, TellsThatItDoesNotKnowWhenTimeRanOut) {
