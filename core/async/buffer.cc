@@ -11,7 +11,7 @@ namespace skua {
 namespace {
 constexpr std::size_t kAlign = 4096, kHuge = 2u << 20;
 constexpr std::size_t roundUp(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
-}
+} // namespace
 
 Buffer Buffer::allocate(std::size_t size) {
     void* p = std::aligned_alloc(kAlign, roundUp(std::max<std::size_t>(size, 1), kAlign));
@@ -29,9 +29,9 @@ Buffer Buffer::copyOf(std::string_view bytes) {
 struct BufferPool::Shared {
     const std::size_t size, step, keep;
     std::mutex lock;
-    std::vector<u8*> free;                              // guarded by lock
-    std::size_t made = 0;                               // guarded by lock
-    std::vector<std::pair<void*, std::size_t>> slabs;   // guarded by lock
+    std::vector<u8*> free;                            // guarded by lock
+    std::size_t made = 0;                             // guarded by lock
+    std::vector<std::pair<void*, std::size_t>> slabs; // guarded by lock
 
     Shared(std::size_t s, std::size_t k) : size(s), step(roundUp(std::max<std::size_t>(s, 1), kAlign)), keep(k) {}
     ~Shared() {
@@ -46,9 +46,10 @@ struct BufferPool::Shared {
         const auto start = reinterpret_cast<std::uintptr_t>(p), aligned = roundUp(start, kHuge);
         if (aligned > start) munmap(p, aligned - start);
         if (const std::size_t tail = start + whole - aligned - bytes) munmap(reinterpret_cast<void*>(aligned + bytes), tail);
-        madvise(reinterpret_cast<void*>(aligned), bytes, MADV_HUGEPAGE);    // without it only slower
+        madvise(reinterpret_cast<void*>(aligned), bytes, MADV_HUGEPAGE); // without it only slower
         slabs.emplace_back(reinterpret_cast<void*>(aligned), bytes);
-        for (std::size_t at = 0; at + step <= bytes && made < keep; at += step, made++) free.push_back(reinterpret_cast<u8*>(aligned + at));
+        for (std::size_t at = 0; at + step <= bytes && made < keep; at += step, made++)
+            free.push_back(reinterpret_cast<u8*>(aligned + at));
         std::reverse(free.begin(), free.end());
     }
 };
@@ -75,4 +76,4 @@ Buffer BufferPool::take() {
     return Buffer(std::shared_ptr<void>(at, std::move(giveBack)), at, shared_->size);
 }
 
-}  // namespace skua
+} // namespace skua

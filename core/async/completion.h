@@ -25,4 +25,4 @@ protected:
     ~Guest() = default;
 };
 
-}  // namespace skua
+} // namespace skua

@@ -37,7 +37,7 @@ void Offload::Job::await_suspend(std::coroutine_handle<> h) {
 void Offload::work() {
     sigset_t all;
     sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, nullptr);      // signals are the ring's thread's business
+    pthread_sigmask(SIG_BLOCK, &all, nullptr); // signals are the ring's thread's business
     std::unique_lock hold(lock_);
     for (;;) {
         more_.wait(hold, [this] { return stopping_ || !waiting_.empty(); });
@@ -65,4 +65,4 @@ void Offload::deliver() {
     }
 }
 
-}  // namespace skua
+} // namespace skua

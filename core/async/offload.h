@@ -45,15 +45,15 @@ public:
 
 private:
     void work();
-    void deliver();                 // on the ring's thread
+    void deliver(); // on the ring's thread
 
     Ring& ring_;
     std::mutex lock_;
     std::condition_variable more_;
-    std::deque<Job*> waiting_;      // guarded by lock_
-    std::vector<Job*> finished_;    // guarded by lock_
-    bool stopping_ = false;         // guarded by lock_
+    std::deque<Job*> waiting_;   // guarded by lock_
+    std::vector<Job*> finished_; // guarded by lock_
+    bool stopping_ = false;      // guarded by lock_
     std::vector<std::thread> threads_;
 };
 
-}  // namespace skua
+} // namespace skua

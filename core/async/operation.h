@@ -29,7 +29,8 @@ public:
     bool await_ready() const noexcept { return false; }
     void await_suspend(std::coroutine_handle<> h) noexcept;
     Result<int> await_resume() const {
-        if (result_ >= 0) [[likely]] return result_;
+        if (result_ >= 0) [[likely]]
+            return result_;
         return kernelError(result_);
     }
     // Afterwards: what the kernel said. -ECANCELED: cancelled, or its time ran out.
@@ -46,8 +47,8 @@ private:
     }
     Ring& ring_;
     u64 limit_ns_;
-    io_uring_sqe sqe_;                      // copied into the queue when awaited
-    __kernel_timespec limit_{};             // lives as long as the linked timeout
+    io_uring_sqe sqe_;          // copied into the queue when awaited
+    __kernel_timespec limit_{}; // lives as long as the linked timeout
     std::coroutine_handle<> waiter_;
     int result_ = 0;
     bool under_way_ = false;
@@ -78,7 +79,8 @@ private:
             if (--whole->left_ == 0) ReadyQueue::push(whole->waiter_);
         }
     };
-    DurableWrite(Ring& ring, int fd, const void* from, std::size_t size, u64 at) : ring_(ring), fd_(fd), from_(from), size_(size), at_(at) {}
+    DurableWrite(Ring& ring, int fd, const void* from, std::size_t size, u64 at)
+        : ring_(ring), fd_(fd), from_(from), size_(size), at_(at) {}
     Ring& ring_;
     int fd_;
     const void* from_;
@@ -89,4 +91,4 @@ private:
     int left_ = 0;
 };
 
-}  // namespace skua
+} // namespace skua

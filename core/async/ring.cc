@@ -14,7 +14,7 @@ namespace skua {
 namespace {
 
 constexpr int kMaxFaith = 16;
-constexpr unsigned kTryAgainAfter = 64;     // waits without spinning, then one more try
+constexpr unsigned kTryAgainAfter = 64; // waits without spinning, then one more try
 
 u64 readClock(clockid_t which) {
     timespec t;
@@ -49,23 +49,32 @@ Detached runRoot(Task<> task, std::size_t& roots) {
     roots--;
 }
 
-}  // namespace
+} // namespace
 
 Error kernelError(int negative_errno, std::string_view what) {
     const int e = -negative_errno;
     std::string detail(what);
     if (!detail.empty()) detail += ": ";
     switch (e) {
-        case ECANCELED: case ETIME: case ETIMEDOUT:
-            return Error(Code::Unavailable, detail + "no answer in time");
-        case ECONNREFUSED: case ECONNRESET: case ECONNABORTED: case EPIPE: case ENOTCONN: case EHOSTUNREACH: case ENETUNREACH:
-        case EHOSTDOWN: case ENETDOWN: case EADDRNOTAVAIL:
-            return Error(Code::Unavailable, detail + std::strerror(e));
+        case ECANCELED:
+        case ETIME:
+        case ETIMEDOUT: return Error(Code::Unavailable, detail + "no answer in time");
+        case ECONNREFUSED:
+        case ECONNRESET:
+        case ECONNABORTED:
+        case EPIPE:
+        case ENOTCONN:
+        case EHOSTUNREACH:
+        case ENETUNREACH:
+        case EHOSTDOWN:
+        case ENETDOWN:
+        case EADDRNOTAVAIL: return Error(Code::Unavailable, detail + std::strerror(e));
         case ENOSPC: return Error(Code::NoSpace, detail + std::strerror(e));
         case EDQUOT: return Error(Code::OverQuota, detail + std::strerror(e));
         case EROFS: return Error(Code::ReadOnly, detail + std::strerror(e));
         case ENOENT: return Error(Code::NotFound, detail + std::strerror(e));
-        case EACCES: case EPERM: return Error(Code::Denied, detail + std::strerror(e));
+        case EACCES:
+        case EPERM: return Error(Code::Denied, detail + std::strerror(e));
         default: return Error(Code::Io, detail + std::strerror(e));
     }
 }
@@ -91,7 +100,7 @@ void DurableWrite::await_suspend(std::coroutine_handle<> h) noexcept {
     write_.whole = sync_.whole = this;
     io_uring_sqe* e = ring_.entry(2);
     io_uring_prep_write(e, fd_, from_, static_cast<unsigned>(size_), at_);
-    e->flags |= IOSQE_IO_LINK;      // a write that fails or is short cancels the sync
+    e->flags |= IOSQE_IO_LINK; // a write that fails or is short cancels the sync
     io_uring_sqe_set_data(e, static_cast<Completion*>(&write_));
     e = ring_.entry();
     io_uring_prep_fsync(e, fd_, IORING_FSYNC_DATASYNC);
@@ -106,11 +115,13 @@ Result<std::unique_ptr<Ring>> Ring::make(RingOptions options) {
     if (options.sqe128) p.flags |= IORING_SETUP_SQE128;
     const int r = io_uring_queue_init_params(options.entries, &ring->ring_, &p);
     if (r == -EPERM || r == -EACCES)
-        return Error(Code::NotPermitted, "io_uring is refused: the container's seccomp profile forbids io_uring: "
-                                         "--security-opt seccomp=unconfined (or sysctl kernel.io_uring_disabled=0)");
+        return Error(Code::NotPermitted,
+                     "io_uring is refused: the container's seccomp profile forbids io_uring: "
+                     "--security-opt seccomp=unconfined (or sysctl kernel.io_uring_disabled=0)");
     if (r == -ENOSYS || r == -EINVAL)
-        return Error(Code::NotSupported, "io_uring: this kernel is too old or hides it; Linux 6.1 or later is needed "
-                                         "(in a container: --security-opt seccomp=unconfined)");
+        return Error(Code::NotSupported,
+                     "io_uring: this kernel is too old or hides it; Linux 6.1 or later is needed "
+                     "(in a container: --security-opt seccomp=unconfined)");
     if (r == -ENOMEM) return Error(Code::NoSpace, "io_uring: no memory for a ring; raise the memlock limit (ulimit -l)");
     if (r < 0) return kernelError(r, "io_uring_setup");
     ring->open_ = true;
@@ -139,7 +150,7 @@ Ring::~Ring() {
     io_uring_register_sync_cancel(&ring_, &all);
     io_uring_queue_exit(&ring_);
     if (bellFd_ >= 0) ::close(bellFd_);
-    ReadyQueue::queue.clear();      // of this thread's only ring
+    ReadyQueue::queue.clear(); // of this thread's only ring
 }
 
 // --- operations -------------------------------------------------------------------------------------
@@ -194,7 +205,9 @@ Operation Ring::sync(int fd, bool data_only) {
     io_uring_prep_fsync(&e, fd, data_only ? IORING_FSYNC_DATASYNC : 0);
     return Operation(*this, 0, e);
 }
-DurableWrite Ring::writeAndSync(int fd, const void* from, std::size_t size, u64 at) { return DurableWrite(*this, fd, from, size, at); }
+DurableWrite Ring::writeAndSync(int fd, const void* from, std::size_t size, u64 at) {
+    return DurableWrite(*this, fd, from, size, at);
+}
 Operation Ring::poll(int fd, short events, u64 limit_ns) {
     io_uring_sqe e;
     io_uring_prep_poll_add(&e, fd, static_cast<unsigned>(static_cast<unsigned short>(events)));
@@ -292,7 +305,8 @@ void Ring::submit(bool wait) {
 bool Ring::spin(u64 until) {
     stats_.spins++;
     do {
-        if (io_uring_cq_ready(&ring_) == 0 && (io_uring_smp_load_acquire(ring_.sq.kflags) & IORING_SQ_TASKRUN)) io_uring_get_events(&ring_);
+        if (io_uring_cq_ready(&ring_) == 0 && (io_uring_smp_load_acquire(ring_.sq.kflags) & IORING_SQ_TASKRUN))
+            io_uring_get_events(&ring_);
         if (io_uring_cq_ready(&ring_) > 0) {
             stats_.spins_paid++;
             faith_ = std::min(faith_ + 2, kMaxFaith);
@@ -355,4 +369,4 @@ void Ring::takePosted() {
     for (auto& f : all) f();
 }
 
-}  // namespace skua
+} // namespace skua

@@ -30,16 +30,16 @@ struct iovec;
 namespace skua {
 
 struct RingOptions {
-    unsigned entries = 512;         // of the submission queue; a full one is submitted and goes on
-    bool sqe128 = false;            // FUSE over io_uring needs it
-    u64 spin_ns = 0;                // servers: 30 µs; 0 sleeps at once
+    unsigned entries = 512; // of the submission queue; a full one is submitted and goes on
+    bool sqe128 = false;    // FUSE over io_uring needs it
+    u64 spin_ns = 0;        // servers: 30 µs; 0 sleeps at once
 };
 
 class Ring final : public Clock {
 public:
     // Fails where io_uring is refused; the message says what to do about it.
     static Result<std::unique_ptr<Ring>> make(RingOptions options = {});
-    static std::unique_ptr<Ring> makeOrExit(RingOptions options = {});      // prints the message, exit(1)
+    static std::unique_ptr<Ring> makeOrExit(RingOptions options = {}); // prints the message, exit(1)
     // Cancels what is under way and waits for it. Roots that have not finished are abandoned.
     ~Ring();
     Ring(const Ring&) = delete;
@@ -47,7 +47,7 @@ public:
     // --- sockets: the int is an fd or bytes --------------------------------------------------------
     Operation accept(int fd, sockaddr* from = nullptr, socklen_t* size = nullptr, u64 limit_ns = 0);
     Operation connect(int fd, const sockaddr* to, socklen_t size, u64 limit_ns = 0);
-    Operation recv(int fd, void* into, std::size_t size, int flags = 0, u64 limit_ns = 0);      // MSG_WAITALL: all of it
+    Operation recv(int fd, void* into, std::size_t size, int flags = 0, u64 limit_ns = 0); // MSG_WAITALL: all of it
     Operation send(int fd, const void* from, std::size_t size, int flags = 0, u64 limit_ns = 0);
     Operation sendmsg(int fd, const msghdr* message, int flags = 0, u64 limit_ns = 0);
     // --- files: the int is bytes, perhaps fewer than asked -----------------------------------------
@@ -59,15 +59,15 @@ public:
     DurableWrite writeAndSync(int fd, const void* from, std::size_t size, u64 at);
     // --- others ------------------------------------------------------------------------------------
     Operation poll(int fd, short events, u64 limit_ns = 0);
-    Operation cancel(int fd);                   // all that is under way on it; the int is how many (ENOENT: none)
+    Operation cancel(int fd); // all that is under way on it; the int is how many (ENOENT: none)
     // The same without waiting: what is cancelled completes with -ECANCELED.
     void cancelNow(int fd);
 
     // --- running -----------------------------------------------------------------------------------
-    void spawn(Task<> root);                    // starts it now, on this stack, up to its first wait
+    void spawn(Task<> root); // starts it now, on this stack, up to its first wait
     void run();
-    void runUntil(const bool& done);            // until `done` is true; roots may still run
-    void stop() { stopped_ = true; }            // run() returns after this turn; call again to go on
+    void runUntil(const bool& done); // until `done` is true; roots may still run
+    void stop() { stopped_ = true; } // run() returns after this turn; call again to go on
     std::size_t roots() const { return roots_; }
     // Any thread: runs `f` on the ring's thread, soon. The ring must outlive it.
     void post(std::function<void()> f);
@@ -78,13 +78,18 @@ public:
     // --- guests ------------------------------------------------------------------------------------
     io_uring& raw() { return ring_; }
     void addGuest(Guest& guest) { guests_.push_back(&guest); }
-    void removeGuest(Guest& guest) { std::erase(guests_, &guest); std::erase(soon_, &guest); }
+    void removeGuest(Guest& guest) {
+        std::erase(guests_, &guest);
+        std::erase(soon_, &guest);
+    }
     // `guest.prepare()` once, before the next submission: what is said meanwhile goes out together.
     void prepareSoon(Guest& guest) { soon_.push_back(&guest); }
     // `n` free entries that are submitted together; submits first if there is no room.
     io_uring_sqe* entry(unsigned n_together = 1);
 
-    struct Stats { u64 turns = 0, sleeps = 0, spins = 0, spins_paid = 0, completions = 0; };
+    struct Stats {
+        u64 turns = 0, sleeps = 0, spins = 0, spins_paid = 0, completions = 0;
+    };
     const Stats& stats() const { return stats_; }
 
 private:
@@ -93,7 +98,7 @@ private:
             return at(*a) != at(*b) ? at(*a) < at(*b) : order(*a) < order(*b);
         }
     };
-    struct Bell final : Completion {            // rung by post()
+    struct Bell final : Completion { // rung by post()
         explicit Bell(Ring& r) : ring(r) {}
         void complete(int) override { ring.takePosted(); }
         Ring& ring;
@@ -102,7 +107,7 @@ private:
     explicit Ring(RingOptions options) : options_(options) {}
     void insert(Timer& t) override { timers_.insert(&t); }
     void remove(Timer& t) override { timers_.erase(&t); }
-    void turn();                                // one round: run what is ready, submit, wait, reap
+    void turn(); // one round: run what is ready, submit, wait, reap
     void submit(bool wait);
     unsigned reap();
     bool spin(u64 until);
@@ -117,8 +122,8 @@ private:
     std::set<Timer*, Earlier> timers_;
     std::vector<Guest*> guests_, soon_, calling_;
     Stats stats_;
-    u64 lastWork_ = 0;                          // when completions were last seen
-    int faith_ = 8;                             // in spinning: earned and lost by trying
+    u64 lastWork_ = 0; // when completions were last seen
+    int faith_ = 8;    // in spinning: earned and lost by trying
     unsigned untried_ = 0;
 
     int bellFd_ = -1;
@@ -128,7 +133,8 @@ private:
 };
 
 // Runs the ring until `task` is done, and gives its value: the blocking facade of tools and tests.
-template <class T> T runBlocking(Ring& ring, Task<T> task) {
+template <class T>
+T runBlocking(Ring& ring, Task<T> task) {
     std::optional<T> value;
     bool done = false;
     struct Root {
@@ -143,4 +149,4 @@ template <class T> T runBlocking(Ring& ring, Task<T> task) {
     return std::move(*value);
 }
 
-}  // namespace skua
+} // namespace skua

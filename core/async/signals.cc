@@ -15,7 +15,7 @@ sigset_t ours() {
     sigaddset(&set, SIGTERM);
     return set;
 }
-}  // namespace
+} // namespace
 
 Signals::Signals(Ring& ring) : ring_(ring) {
     const sigset_t set = ours();
@@ -36,10 +36,10 @@ Task<int> Signals::wait() {
         if (::read(fd_, &info, sizeof info) == sizeof info) break;
     }
     const sigset_t set = ours();
-    pthread_sigmask(SIG_UNBLOCK, &set, nullptr);    // the next one has its default action
+    pthread_sigmask(SIG_UNBLOCK, &set, nullptr); // the next one has its default action
     co_return static_cast<int>(info.ssi_signo);
 }
 
 void Signals::dismiss() { ring_.cancelNow(fd_); }
 
-}  // namespace skua
+} // namespace skua

@@ -24,4 +24,4 @@ private:
     int fd_ = -1;
 };
 
-}  // namespace skua
+} // namespace skua

@@ -35,7 +35,7 @@ bool exists(const std::string& path) {
     return ::stat(path.c_str(), &st) == 0;
 }
 
-}  // namespace
+} // namespace
 
 Result<Config> Config::parse(std::string_view text, const std::string& name) {
     Config c;
@@ -74,7 +74,8 @@ Result<Config> Config::load(const std::string& path) {
 Result<Config> Config::find(const std::string& from_flag) {
     if (!from_flag.empty()) return load(from_flag);
     if (const char* env = std::getenv("SKUA_CONFIG"); env && *env) return load(env);
-    const std::string places[] = {"skua.conf", homeFolder() + "/.config/skua/skua.conf", "/etc/skua/skua.conf", defaultClusterFolder() + "/skua.conf"};
+    const std::string places[] = {"skua.conf", homeFolder() + "/.config/skua/skua.conf", "/etc/skua/skua.conf",
+                                  defaultClusterFolder() + "/skua.conf"};
     for (const auto& place : places)
         if (exists(place)) return load(place);
     return Config();
@@ -90,15 +91,17 @@ std::string Config::get(const std::string& key) const {
 
 Result<ClusterId> Config::cluster() const {
     const auto id = fromHex(get("cluster"));
-    if (!id) return Error(Code::Invalid, (file_.empty() ? "no skua.conf was found" : file_) + ": `cluster` must be 16 hex digits");
+    if (!id)
+        return Error(Code::Invalid, (file_.empty() ? "no skua.conf was found" : file_) + ": `cluster` must be 16 hex digits");
     return ClusterId{*id};
 }
 
 Result<std::vector<std::string>> Config::registry() const {
     auto all = splitList(get("registry"));
     if (all.empty())
-        return Error(Code::NotFound, file_.empty() ? "no cluster is known here: start one with `skua cluster up`, or give --config or --registry"
-                                                   : file_ + ": `registry` is missing: the addresses of the registry's members");
+        return Error(Code::NotFound,
+                     file_.empty() ? "no cluster is known here: start one with `skua cluster up`, or give --config or --registry"
+                                   : file_ + ": `registry` is missing: the addresses of the registry's members");
     return all;
 }
 
@@ -157,4 +160,4 @@ std::string defaultClusterFolder() {
     return homeFolder() + "/.local/share/skua/default";
 }
 
-}  // namespace skua
+} // namespace skua

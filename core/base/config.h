@@ -32,9 +32,9 @@ public:
 
     // What most programs want, checked; each error names the file and the key.
     Result<ClusterId> cluster() const;
-    Result<std::vector<std::string>> registry() const;      // NotFound if nothing says where it is
-    std::string path(const std::string& key) const;         // "" if not set; relative to the file's folder
-    std::string text() const;                               // as a file has it
+    Result<std::vector<std::string>> registry() const; // NotFound if nothing says where it is
+    std::string path(const std::string& key) const;    // "" if not set; relative to the file's folder
+    std::string text() const;                          // as a file has it
 
 private:
     std::map<std::string, std::string> values_;
@@ -51,4 +51,4 @@ std::string homeFolder();
 // ~/.local/share/skua/default, or $SKUA_DIR.
 std::string defaultClusterFolder();
 
-}  // namespace skua
+} // namespace skua

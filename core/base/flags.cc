@@ -1,14 +1,14 @@
 #include "core/base/flags.h"
 
 #include <sys/resource.h>
-#include <CLI/CLI.hpp>
 #include <algorithm>
+#include <CLI/CLI.hpp>
 #include "core/base/version.h"
 
 namespace skua {
 
 struct Flags::Inner {
-    std::unique_ptr<CLI::App> owned;        // the program's; empty for a subcommand
+    std::unique_ptr<CLI::App> owned; // the program's; empty for a subcommand
     CLI::App* app = nullptr;
     std::vector<std::unique_ptr<Flags>> commands;
     std::string examples;
@@ -25,7 +25,8 @@ Flags::Flags(const std::string& program, const std::string& description) : inner
 }
 
 void Flags::common(Common& to) {
-    option("--config", to.config, "Configuration file (default: SKUA_CONFIG, ./skua.conf, ~/.config/skua/skua.conf, /etc/skua/skua.conf)");
+    option("--config", to.config,
+           "Configuration file (default: SKUA_CONFIG, ./skua.conf, ~/.config/skua/skua.conf, /etc/skua/skua.conf)");
     option("--dir", to.dir, "Directory of the data");
     option("--listen", to.listen, "Addresses to listen on, comma separated; port 0: the kernel picks one");
     option("--registry", to.registry, "Addresses of the registry's members, comma separated");
@@ -35,7 +36,7 @@ void Flags::common(Common& to) {
 }
 
 // The help shows a default that says something: not "", not an empty list.
-#define SKUA_ADD(show) \
+#define SKUA_ADD(show)                                 \
     auto* o = inner_->app->add_option(name, to, help); \
     if (show) o->capture_default_str()
 void Flags::option(const std::string& name, std::string& to, const std::string& help) { SKUA_ADD(!to.empty()); }
@@ -80,18 +81,16 @@ void Flags::parse(int argc, char** argv) {
     try {
         inner_->app->parse(argc, argv);
     } catch (const CLI::ParseError& e) {
-        const int code = inner_->app->exit(e);      // prints help, version or what is wrong
+        const int code = inner_->app->exit(e); // prints help, version or what is wrong
         std::exit(code == 0 ? 0 : 2);
     }
 }
 
 Result<> Flags::tryParse(std::vector<std::string> arguments) {
-    std::reverse(arguments.begin(), arguments.end());   // as CLI11 wants them
+    std::reverse(arguments.begin(), arguments.end()); // as CLI11 wants them
     try {
         inner_->app->parse(arguments);
-    } catch (const CLI::ParseError& e) {
-        return Error(Code::Invalid, e.what());
-    }
+    } catch (const CLI::ParseError& e) { return Error(Code::Invalid, e.what()); }
     return Ok{};
 }
 
@@ -102,4 +101,4 @@ bool raiseFileLimit() {
     return setrlimit(RLIMIT_NOFILE, &r) == 0;
 }
 
-}  // namespace skua
+} // namespace skua

@@ -41,17 +41,17 @@ public:
     void option(const std::string& name, u32& to, const std::string& help);
     void option(const std::string& name, i64& to, const std::string& help);
     void option(const std::string& name, double& to, const std::string& help);
-    void option(const std::string& name, std::vector<std::string>& to, const std::string& help);    // repeated, or a,b,c
-    void repeated(const std::string& name, std::vector<std::string>& to, const std::string& help);  // repeated; commas stay
+    void option(const std::string& name, std::vector<std::string>& to, const std::string& help);   // repeated, or a,b,c
+    void repeated(const std::string& name, std::vector<std::string>& to, const std::string& help); // repeated; commas stay
     void flag(const std::string& name, bool& to, const std::string& help);
     void positional(const std::string& name, std::string& to, const std::string& help, bool required = true);
     void positional(const std::string& name, std::vector<std::string>& to, const std::string& help, bool required = true);
-    void example(const std::string& text);          // shown at the end of --help
+    void example(const std::string& text); // shown at the end of --help
     // A subcommand, with options of its own; lives as long as this. Nested ones may be added to it.
     Flags& command(const std::string& name, const std::string& help);
-    void requireCommand();                          // one of them must be given
-    bool chosen() const;                            // this subcommand was given
-    bool given(const std::string& name) const;      // this option was on the command line
+    void requireCommand();                     // one of them must be given
+    bool chosen() const;                       // this subcommand was given
+    bool given(const std::string& name) const; // this option was on the command line
 
     void parse(int argc, char** argv);
     // The same without exiting: the Error's detail is the message, for tests.
@@ -66,4 +66,4 @@ private:
 // The limit of open files becomes the hard one. False: it could not be raised.
 bool raiseFileLimit();
 
-}  // namespace skua
+} // namespace skua

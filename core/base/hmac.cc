@@ -62,7 +62,9 @@ bool equalConstantTime(std::span<const u8> a, std::span<const u8> b) {
 
 void hkdf(std::span<const u8> salt, std::span<const u8> secret, std::string_view info, std::span<u8> out) {
     CHECK(out.size() <= 255 * kDigest);
-    const auto text = [](const auto& bytes) { return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()); };
+    const auto text = [](const auto& bytes) {
+        return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    };
     const auto pseudorandom = Hmac(salt).full(text(secret));
     const Hmac expand{std::span<const u8>(pseudorandom)};
     std::string previous;
@@ -85,4 +87,4 @@ MacKey deriveKey(const MacKey& from, std::string_view purpose) {
     return key;
 }
 
-}  // namespace skua
+} // namespace skua

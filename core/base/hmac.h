@@ -18,13 +18,15 @@ using MacKey = std::array<u8, 32>;
 // A key with its two inner blocks already hashed.
 class Hmac {
 public:
-    explicit Hmac(std::span<const u8> key);     // of any length; longer than 64 bytes is hashed first
+    explicit Hmac(std::span<const u8> key); // of any length; longer than 64 bytes is hashed first
     explicit Hmac(const MacKey& key) : Hmac(std::span<const u8>(key)) {}
     std::array<u8, 32> full(std::string_view bytes) const;
-    std::array<u8, 16> mac(std::string_view bytes) const;   // the first half of full()
+    std::array<u8, 16> mac(std::string_view bytes) const; // the first half of full()
 
 private:
-    struct State { alignas(8) u8 bytes[112]; };             // SHA-256 in the middle of its work
+    struct State {
+        alignas(8) u8 bytes[112];
+    }; // SHA-256 in the middle of its work
     State inner_, outer_;
 };
 
@@ -38,4 +40,4 @@ MacKey deriveKey(const MacKey& from, std::string_view purpose);
 // HKDF whole, for its test vectors.
 void hkdf(std::span<const u8> salt, std::span<const u8> secret, std::string_view info, std::span<u8> out);
 
-}  // namespace skua
+} // namespace skua

@@ -29,7 +29,7 @@ u64 steadyNow() {
     return static_cast<u64>(std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
 }
 
-}  // namespace
+} // namespace
 
 Result<> start(const Options& options) {
     detail::level = options.level;
@@ -38,15 +38,15 @@ Result<> start(const Options& options) {
         return Ok{};
     }
     try {
-        if (const auto folder = std::filesystem::path(options.path).parent_path(); !folder.empty()) std::filesystem::create_directories(folder);
-        auto l = std::make_shared<spdlog::logger>("skua", std::make_shared<spdlog::sinks::rotating_file_sink_mt>(options.path, kFileBytes, kFiles - 1));
+        if (const auto folder = std::filesystem::path(options.path).parent_path(); !folder.empty())
+            std::filesystem::create_directories(folder);
+        auto l = std::make_shared<spdlog::logger>(
+            "skua", std::make_shared<spdlog::sinks::rotating_file_sink_mt>(options.path, kFileBytes, kFiles - 1));
         l->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
         l->set_level(spdlog::level::trace);
-        l->flush_on(spdlog::level::trace);      // lines are events, not traffic: each reaches the file
+        l->flush_on(spdlog::level::trace); // lines are events, not traffic: each reaches the file
         current() = std::move(l);
-    } catch (const std::exception& e) {
-        return Error(Code::Io, "log " + options.path + ": " + e.what());
-    }
+    } catch (const std::exception& e) { return Error(Code::Io, "log " + options.path + ": " + e.what()); }
     return Ok{};
 }
 
@@ -61,8 +61,9 @@ Result<Level> levelOf(std::string_view name) {
 void detail::write(Level level, std::string line) {
     if (line.size() > kMaxLine) line.resize(kMaxLine);
     for (char& c : line)
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';    // nobody writes lines of their own into our log
-    static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn, spdlog::level::err};
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?'; // nobody writes lines of their own into our log
+    static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                                            spdlog::level::err};
     current()->log(kLevels[static_cast<u8>(level)], spdlog::string_view_t(line));
 }
 
@@ -82,4 +83,4 @@ std::string OncePerSecond::skipped() {
     return n ? " skipped=" + std::to_string(n) : "";
 }
 
-}  // namespace skua::log
+} // namespace skua::log

@@ -17,9 +17,9 @@ namespace skua::log {
 enum class Level : u8 { kDebug, kInfo, kWarn, kError };
 
 struct Options {
-    std::string path{};             // empty: stderr
+    std::string path{}; // empty: stderr
     Level level = Level::kInfo;
-    std::string name{};             // of the process, on every line of stderr; empty: none
+    std::string name{}; // of the process, on every line of stderr; empty: none
 };
 // Once, in main(). Makes the folder of `path`.
 Result<> start(const Options& options);
@@ -29,20 +29,24 @@ Result<Level> levelOf(std::string_view name);
 namespace detail {
 inline std::atomic<Level> level{Level::kInfo};
 void write(Level level, std::string line);
-}
+} // namespace detail
 inline bool enabled(Level level) { return level >= detail::level.load(std::memory_order_relaxed); }
 inline void setLevel(Level level) { detail::level = level; }
 
-template <class... A> void debug(fmt::format_string<A...> f, A&&... a) {
+template <class... A>
+void debug(fmt::format_string<A...> f, A&&... a) {
     if (enabled(Level::kDebug)) detail::write(Level::kDebug, fmt::vformat(f, fmt::make_format_args(a...)));
 }
-template <class... A> void info(fmt::format_string<A...> f, A&&... a) {
+template <class... A>
+void info(fmt::format_string<A...> f, A&&... a) {
     if (enabled(Level::kInfo)) detail::write(Level::kInfo, fmt::vformat(f, fmt::make_format_args(a...)));
 }
-template <class... A> void warn(fmt::format_string<A...> f, A&&... a) {
+template <class... A>
+void warn(fmt::format_string<A...> f, A&&... a) {
     if (enabled(Level::kWarn)) detail::write(Level::kWarn, fmt::vformat(f, fmt::make_format_args(a...)));
 }
-template <class... A> void error(fmt::format_string<A...> f, A&&... a) {
+template <class... A>
+void error(fmt::format_string<A...> f, A&&... a) {
     if (enabled(Level::kError)) detail::write(Level::kError, fmt::vformat(f, fmt::make_format_args(a...)));
 }
 
@@ -50,10 +54,10 @@ template <class... A> void error(fmt::format_string<A...> f, A&&... a) {
 class OncePerSecond {
 public:
     bool allow();
-    std::string skipped();          // "" or " skipped=12": since the last line that was allowed
+    std::string skipped(); // "" or " skipped=12": since the last line that was allowed
 
 private:
     std::atomic<u64> next_{0}, left_{0}, told_{0};
 };
 
-}  // namespace skua::log
+} // namespace skua::log

@@ -8,7 +8,9 @@ namespace skua::net {
 
 namespace {
 
-struct HostPort { std::string host, port; };
+struct HostPort {
+    std::string host, port;
+};
 
 Result<HostPort> split(const Address& address) {
     const std::string& t = address.text;
@@ -18,7 +20,9 @@ Result<HostPort> split(const Address& address) {
     HostPort out{t.substr(0, colon), t.substr(colon + 1)};
     if (out.host.front() == '[' && out.host.back() == ']') out.host = out.host.substr(1, out.host.size() - 2);
     else if (out.host.find(':') != t.npos) return bad;
-    if (out.port.empty() || out.port.size() > 5 || out.port.find_first_not_of("0123456789") != t.npos || std::stoul(out.port) > 65'535) return bad;
+    if (out.port.empty() || out.port.size() > 5 || out.port.find_first_not_of("0123456789") != t.npos ||
+        std::stoul(out.port) > 65'535)
+        return bad;
     return out;
 }
 
@@ -38,7 +42,7 @@ Result<SocketAddress> lookUp(const Address& address, int flags) {
     return out;
 }
 
-}  // namespace
+} // namespace
 
 Result<SocketAddress> parseAddress(const Address& address) { return lookUp(address, AI_NUMERICHOST); }
 Result<SocketAddress> resolveAddress(const Address& address) { return lookUp(address, 0); }
@@ -64,4 +68,4 @@ Address SocketAddress::text() const {
     return {};
 }
 
-}  // namespace skua::net
+} // namespace skua::net

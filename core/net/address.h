@@ -23,4 +23,4 @@ Result<SocketAddress> parseAddress(const Address& address);
 // Asks the resolver too: blocks, so on an offload thread.
 Result<SocketAddress> resolveAddress(const Address& address);
 
-}  // namespace skua::net
+} // namespace skua::net

@@ -14,7 +14,7 @@ constexpr u64 kBackoffMin = 10 * kMillisecond, kBackoffMax = kSecond;
 std::string inSeconds(u64 ns) {
     return ns >= kSecond ? std::to_string(ns / kSecond) + " s" : std::to_string(ns / kMillisecond) + " ms";
 }
-}  // namespace
+} // namespace
 
 // --- the connection's life --------------------------------------------------------------------------
 
@@ -28,7 +28,8 @@ Task<Result<>> Pool::Channel::ready(u64 limit_ns) {
     const Monotonic deadline{limit_ns ? used_.value + limit_ns : 0};
     while (state_ == State::kConnecting) {
         const u64 t = pool_.ring_.now().value;
-        if (deadline.value && t >= deadline.value) co_return Error(Code::Unavailable, to_.text + ": no connection within " + inSeconds(limit_ns));
+        if (deadline.value && t >= deadline.value)
+            co_return Error(Code::Unavailable, to_.text + ": no connection within " + inSeconds(limit_ns));
         Event::Waiter changed(changed_, deadline.value ? &pool_.ring_ : nullptr, deadline.value ? deadline.value - t : 0);
         (void)co_await changed;
     }
@@ -121,7 +122,8 @@ Result<> Pool::Channel::received(Connection&, const FrameHeader& header, Message
         return Ok{};
     }
     Error error;
-    if (!wire::decode(message.body, error) || error.code == Code::Ok) error = Error(Code::Corrupt, to_.text + ": an error that does not decode");
+    if (!wire::decode(message.body, error) || error.code == Code::Ok)
+        error = Error(Code::Corrupt, to_.text + ": an error that does not decode");
     if (error.detail.size() > kMaxDetail) error.detail.resize(kMaxDetail);
     w->finish(std::move(error));
     return Ok{};
@@ -165,7 +167,8 @@ void Pool::Channel::Waiting::finish(Result<Message> result) {
 void Pool::Channel::Waiting::fire() {
     channel_.pool_.stats_.timeouts++;
     const bool left = channel_.connection_ && channel_.connection_->started(ticket_);
-    finish(Error(left ? Code::OutcomeUnknown : Code::Unavailable, channel_.to_.text + ": no answer within " + inSeconds(limit_ns_)));
+    finish(
+        Error(left ? Code::OutcomeUnknown : Code::Unavailable, channel_.to_.text + ": no answer within " + inSeconds(limit_ns_)));
 }
 
-}  // namespace skua::net
+} // namespace skua::net

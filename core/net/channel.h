@@ -45,7 +45,7 @@ public:
         void release();
         Channel& channel_;
         u64 id_ = 0, ticket_ = 0, limit_ns_;
-        bool held_ = false;             // has a slot
+        bool held_ = false; // has a slot
         std::coroutine_handle<> waiter_;
         std::optional<Result<Message>> result_;
     };
@@ -63,7 +63,7 @@ private:
     const Address to_;
     State state_ = State::kIdle;
     std::shared_ptr<Connection> connection_;
-    int connecting_ = -1;               // the fd before it is a connection's
+    int connecting_ = -1; // the fd before it is a connection's
     Event changed_;
     Error last_{Code::Unavailable, "not connected"};
     Monotonic retry_at_, used_;
@@ -72,4 +72,4 @@ private:
     std::vector<u16> free_;
 };
 
-}  // namespace skua::net
+} // namespace skua::net

@@ -10,11 +10,11 @@
 namespace skua::net {
 
 namespace {
-constexpr std::size_t kStagedBody = 4096;       // larger bodies are not copied together
-constexpr std::size_t kVectorsPerCall = 512;    // of IOV_MAX
+constexpr std::size_t kStagedBody = 4096;    // larger bodies are not copied together
+constexpr std::size_t kVectorsPerCall = 512; // of IOV_MAX
 constexpr std::size_t kKeepStaged = 256u << 10;
 constexpr u8 kZeros[kFrameAlign] = {};
-}
+} // namespace
 
 void tuneSocket(int fd, bool loopback) {
     auto set = [fd](int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof value); };
@@ -24,11 +24,12 @@ void tuneSocket(int fd, bool loopback) {
     set(IPPROTO_TCP, TCP_KEEPIDLE, 10);
     set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
     set(IPPROTO_TCP, TCP_KEEPCNT, 3);
-    set(IPPROTO_TCP, TCP_USER_TIMEOUT, 30'000);     // ms: sent, and nobody acknowledges
-    if (loopback) setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);      // 1.3 to 1.6 x BBR there
+    set(IPPROTO_TCP, TCP_USER_TIMEOUT, 30'000);                            // ms: sent, and nobody acknowledges
+    if (loopback) setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5); // 1.3 to 1.6 x BBR there
 }
 
-Connection::Connection(Ring& ring, int fd, Peer peer, Listener& listener) : ring_(ring), fd_(fd), peer_(std::move(peer)), listener_(listener) {}
+Connection::Connection(Ring& ring, int fd, Peer peer, Listener& listener)
+    : ring_(ring), fd_(fd), peer_(std::move(peer)), listener_(listener) {}
 
 Connection::~Connection() {
     CHECK(!sending_ && !running_);
@@ -40,7 +41,7 @@ void Connection::close(Error why) {
     if (!open_) return;
     open_ = false;
     why_ = why.code == Code::Ok ? Error(Code::Unavailable, "closed") : std::move(why);
-    ::shutdown(fd_, SHUT_RDWR);         // what is under way on it completes now
+    ::shutdown(fd_, SHUT_RDWR); // what is under way on it completes now
     progress_.pulse();
 }
 
@@ -50,7 +51,7 @@ Task<Error> Connection::run() {
         if (paused()) {
             Event::Waiter less = progress_.wait();
             (void)co_await less;
-            const auto ok = parser_.arrived(0, *this);      // what had already been received
+            const auto ok = parser_.arrived(0, *this); // what had already been received
             if (!ok) close(ok.error());
             continue;
         }
@@ -79,7 +80,7 @@ Task<Error> Connection::run() {
 }
 
 Result<> Connection::received(const FrameHeader& header, Message&& message) {
-    if (!open_) return Ok{};            // closed by what came before it in the same bytes
+    if (!open_) return Ok{}; // closed by what came before it in the same bytes
     return listener_.received(*this, header, std::move(message));
 }
 
@@ -123,7 +124,7 @@ u64 Connection::send(Kind kind, u8 flags, u64 call, std::string&& body, Buffer p
     filling_.stage(header, sizeof header);
     if (body_size <= kStagedBody) filling_.stage(body.data(), body_size);
     else {
-        filling_.bodies.push_back(std::move(body));     // too long for a string's own room: its bytes stay put
+        filling_.bodies.push_back(std::move(body)); // too long for a string's own room: its bytes stay put
         filling_.refer(filling_.bodies.back().data(), body_size);
     }
     filling_.stage(kZeros, padded(body_size) - body_size);
@@ -147,7 +148,8 @@ void Connection::prepare() {
     startedBatch_ = fillingBatch_++;
     vectors_.clear();
     for (const Piece& p : leaving_.pieces)
-        vectors_.push_back({p.at ? const_cast<u8*>(p.at) : reinterpret_cast<u8*>(leaving_.staged.data()) + p.staged_from, p.size});
+        vectors_.push_back(
+            {p.at ? const_cast<u8*>(p.at) : reinterpret_cast<u8*>(leaving_.staged.data()) + p.staged_from, p.size});
     firstVector_ = 0;
     sending_ = true;
     sendRest();
@@ -188,4 +190,4 @@ void Connection::complete(int result) {
     progress_.pulse();
 }
 
-}  // namespace skua::net
+} // namespace skua::net

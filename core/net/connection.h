@@ -15,9 +15,9 @@
 
 namespace skua::net {
 
-inline constexpr std::size_t kMaxOutstanding = 1024;                // calls of one connection
-inline constexpr std::size_t kMaxQueuedBytes = 64u << 20;           // not yet given to the kernel
-inline constexpr std::size_t kMaxHeldBytes = 64u << 20;             // of requests not yet answered
+inline constexpr std::size_t kMaxOutstanding = 1024;      // calls of one connection
+inline constexpr std::size_t kMaxQueuedBytes = 64u << 20; // not yet given to the kernel
+inline constexpr std::size_t kMaxHeldBytes = 64u << 20;   // of requests not yet answered
 
 class Connection final : public std::enable_shared_from_this<Connection>, FrameSink, Completion, Guest {
 public:
@@ -48,7 +48,10 @@ public:
 
     // A request of so many bytes was received and is to be answered; it was. Receiving pauses at
     // kMaxOutstanding of them, at kMaxHeldBytes in them, and while full().
-    void asked(std::size_t bytes) { outstanding_++; held_ += bytes; }
+    void asked(std::size_t bytes) {
+        outstanding_++;
+        held_ += bytes;
+    }
     void answered(std::size_t bytes);
     std::size_t outstanding() const { return outstanding_; }
 
@@ -57,7 +60,11 @@ public:
 
 private:
     // Frames that leave together: small ones copied into `staged`, others referred to.
-    struct Piece { const u8* at; std::size_t staged_from; std::size_t size; };      // at null: in staged
+    struct Piece {
+        const u8* at;
+        std::size_t staged_from;
+        std::size_t size;
+    }; // at null: in staged
     struct Batch {
         std::string staged;
         std::vector<Piece> pieces;
@@ -69,8 +76,8 @@ private:
         void refer(const void* from, std::size_t size);
     };
     Result<> received(const FrameHeader& header, Message&& message) override;
-    void prepare() override;                    // hands the filled batch to the kernel
-    void complete(int result) override;         // of a sendmsg
+    void prepare() override;            // hands the filled batch to the kernel
+    void complete(int result) override; // of a sendmsg
     void sendRest();
     bool paused() const override { return open_ && (outstanding_ >= kMaxOutstanding || held_ >= kMaxHeldBytes || full()); }
 
@@ -82,7 +89,7 @@ private:
     Error why_;
     std::size_t outstanding_ = 0, held_ = 0;
     FrameParser parser_;
-    Event progress_;                            // sent, answered or closed: look again
+    Event progress_; // sent, answered or closed: look again
 
     Batch filling_, leaving_;
     u64 fillingBatch_ = 1, startedBatch_ = 0;
@@ -95,4 +102,4 @@ private:
 // Options of a connected socket: no delay, keepalive, CUBIC on loopback (limits.md).
 void tuneSocket(int fd, bool loopback);
 
-}  // namespace skua::net
+} // namespace skua::net

@@ -18,14 +18,15 @@ struct Wire {
     u64 header_sum;
 };
 static_assert(sizeof(Wire) == kFrameHeader);
-constexpr u32 kMagic = 0x31464B53;      // "SKF1"
+constexpr u32 kMagic = 0x31464B53; // "SKF1"
 
-}  // namespace
+} // namespace
 
 u64 bodySum(std::string_view body) { return XXH3_64bits(body.data(), body.size()); }
 
 void writeHeader(const FrameHeader& header, u8* to) {
-    Wire w{kMagic, static_cast<u8>(header.kind), header.flags, 0, header.call, header.body, header.payload, header.body_sum, {}, 0};
+    Wire w{kMagic, static_cast<u8>(header.kind), header.flags, 0, header.call, header.body, header.payload, header.body_sum, {},
+           0};
     w.header_sum = XXH3_64bits(&w, offsetof(Wire, header_sum));
     std::memcpy(to, &w, sizeof w);
 }
@@ -34,7 +35,8 @@ Result<FrameHeader> readHeader(const u8* from) {
     Wire w;
     std::memcpy(&w, from, sizeof w);
     if (w.magic != kMagic) return Error(Code::Corrupt, "not a frame of ours");
-    if (w.header_sum != XXH3_64bits(&w, offsetof(Wire, header_sum))) return Error(Code::Corrupt, "a frame's header does not match its sum");
+    if (w.header_sum != XXH3_64bits(&w, offsetof(Wire, header_sum)))
+        return Error(Code::Corrupt, "a frame's header does not match its sum");
     if ((w.flags & ~kFlagReply) != 0 || w.zero != 0) return Error(Code::Corrupt, "a frame with flags that mean nothing");
     if (w.body > kMaxBody) return Error(Code::Corrupt, "a frame with a body of " + std::to_string(w.body) + " bytes");
     if (w.payload > kMaxPayload) return Error(Code::Corrupt, "a frame with a payload of " + std::to_string(w.payload) + " bytes");
@@ -146,4 +148,4 @@ Result<> FrameParser::deliver(FrameSink& sink) {
     return sink.received(header_, std::move(message));
 }
 
-}  // namespace skua::net
+} // namespace skua::net

@@ -41,8 +41,8 @@ struct FrameHeader {
 };
 
 u64 bodySum(std::string_view body);
-void writeHeader(const FrameHeader& header, u8* to);            // 64 bytes
-Result<FrameHeader> readHeader(const u8* from);                 // Corrupt: what is wrong with it
+void writeHeader(const FrameHeader& header, u8* to); // 64 bytes
+Result<FrameHeader> readHeader(const u8* from);      // Corrupt: what is wrong with it
 
 // Buffers for payloads, one set per process: at least `size` bytes long, rounded up to 64.
 Buffer takePayload(std::size_t size);
@@ -76,12 +76,12 @@ private:
     Result<> deliver(FrameSink& sink);
     static constexpr std::size_t kBuffer = 128u << 10;
     Buffer buffer_;
-    std::size_t begin_ = 0, end_ = 0;           // of what has not been parsed
+    std::size_t begin_ = 0, end_ = 0; // of what has not been parsed
     State state_ = State::kFrames;
     FrameHeader header_;
     Message message_;
-    std::size_t filled_ = 0;                    // of the body (kBody) or payload (kPayload)
-    Buffer whole_;                              // the payload with its padding
+    std::size_t filled_ = 0; // of the body (kBody) or payload (kPayload)
+    Buffer whole_;           // the payload with its padding
 };
 
-}  // namespace skua::net
+} // namespace skua::net

@@ -10,7 +10,7 @@ namespace skua::net {
 
 namespace {
 
-constexpr u32 kMagic = 0x41554B53;      // "SKUA"
+constexpr u32 kMagic = 0x41554B53; // "SKUA"
 
 enum class Verdict : u8 { kFine = 0, kOtherProtocol = 1, kOtherCluster = 2, kKeyRefused = 3 };
 
@@ -20,17 +20,17 @@ struct Hello {
     u32 protocol = kProtocol;
     u64 cluster = 0;
     u8 role = 0;
-    u8 status = 0;                      // of a server's: why it goes no further
+    u8 status = 0; // of a server's: why it goes no further
     u16 zero = 0;
-    u32 key_version = 0;                // of a client's key
+    u32 key_version = 0; // of a client's key
     u64 zeros = 0;
     char name[32] = {};
     u8 nonce[32] = {};
-    u8 proof[32] = {};                  // of a server's; zero in a client's
+    u8 proof[32] = {}; // of a server's; zero in a client's
 };
 static_assert(sizeof(Hello) == 128);
 
-struct Short {                          // the client's proof, and the server's verdict
+struct Short { // the client's proof, and the server's verdict
     u32 magic = kMagic;
     u8 status = 0;
     u8 zeros[27] = {};
@@ -112,18 +112,20 @@ Task<Result<>> farewell(Ring& ring, int fd, const void* from, std::size_t size, 
 Error refused(const Address& where, u8 status, u32 theirs, u32 ours, const Credentials& mine) {
     switch (static_cast<Verdict>(status)) {
         case Verdict::kOtherProtocol:
-            return Error(Code::NotSupported, where.text + ": speaks protocol " + std::to_string(theirs) + ", this program speaks " +
-                                                 std::to_string(ours) + "; use the same release on both sides");
+            return Error(Code::NotSupported, where.text + ": speaks protocol " + std::to_string(theirs) +
+                                                 ", this program speaks " + std::to_string(ours) +
+                                                 "; use the same release on both sides");
         case Verdict::kOtherCluster:
             return Error(Code::Unavailable, where.text + ": belongs to another cluster than " + toHex(mine.cluster.value));
         case Verdict::kKeyRefused:
-            return Error(Code::Denied, where.text + ": key refused: that of '" + mine.name + "' version " + std::to_string(mine.version) +
+            return Error(Code::Denied, where.text + ": key refused: that of '" + mine.name + "' version " +
+                                           std::to_string(mine.version) +
                                            " is wrong or revoked; ask for a new one (skua admin client add)");
         default: return Error(Code::Unavailable, where.text + ": refused us with status " + std::to_string(status));
     }
 }
 
-}  // namespace
+} // namespace
 
 Task<Result<Peer>> openHandshake(Ring& ring, int fd, const Credentials& mine, Address where, u32 protocol) {
     const Monotonic deadline{ring.now().value + kHandshakeLimit};
@@ -146,7 +148,9 @@ Task<Result<Peer>> openHandshake(Ring& ring, int fd, const Credentials& mine, Ad
     CO_TRY_OK(co_await transmit(ring, fd, &proof, sizeof proof, deadline));
     Short verdict;
     const auto judged = co_await receive(ring, fd, &verdict, sizeof verdict, deadline);
-    if (!judged) co_return Error(Code::Unavailable, where.text + ": closed before it welcomed us; perhaps the key was refused, perhaps it is stopping");
+    if (!judged)
+        co_return Error(Code::Unavailable,
+                        where.text + ": closed before it welcomed us; perhaps the key was refused, perhaps it is stopping");
     if (verdict.magic != kMagic || verdict.status != 0) co_return refused(where, verdict.status, 0, 0, mine);
 
     Peer peer;
@@ -165,7 +169,8 @@ Task<Result<Peer>> serveHandshake(Ring& ring, int fd, const Credentials& mine, c
     if (theirs.protocol != kProtocol) {
         ours.status = static_cast<u8>(Verdict::kOtherProtocol);
         CO_TRY_OK(co_await farewell(ring, fd, &ours, sizeof ours, deadline));
-        co_return Error(Code::NotSupported, "speaks protocol " + std::to_string(theirs.protocol) + ", we speak " + std::to_string(kProtocol));
+        co_return Error(Code::NotSupported,
+                        "speaks protocol " + std::to_string(theirs.protocol) + ", we speak " + std::to_string(kProtocol));
     }
     CO_TRY_OK(co_await receive(ring, fd, reinterpret_cast<u8*>(&theirs) + 8, sizeof theirs - 8, deadline));
     if (theirs.cluster != mine.cluster.value) {
@@ -193,7 +198,9 @@ Task<Result<Peer>> serveHandshake(Ring& ring, int fd, const Credentials& mine, c
     } else {
         CO_TRY_OK(co_await transmit(ring, fd, &verdict, sizeof verdict, deadline));
     }
-    if (!welcome) co_return Error(Code::Denied, (proven ? "revoked key of " : "wrong key for ") + name + " version " + std::to_string(theirs.key_version));
+    if (!welcome)
+        co_return Error(Code::Denied, (proven ? "revoked key of " : "wrong key for ") + name + " version " +
+                                          std::to_string(theirs.key_version));
 
     Peer peer;
     peer.role = client ? Role::kClient : Role::kServer;
@@ -203,4 +210,4 @@ Task<Result<Peer>> serveHandshake(Ring& ring, int fd, const Credentials& mine, c
     co_return peer;
 }
 
-}  // namespace skua::net
+} // namespace skua::net

@@ -21,9 +21,9 @@ inline constexpr u64 kHandshakeLimit = 5 * kSecond;
 struct Peer {
     Role role = Role::kClient;
     std::string name;
-    u32 key_version = 0;        // of a client's key
-    u64 connection = 0;         // never reused in this process
-    Address address;            // as seen from here
+    u32 key_version = 0; // of a client's key
+    u64 connection = 0;  // never reused in this process
+    Address address;     // as seen from here
 };
 
 // Asked by a server before it welcomes a client: is this version of the name's key still good?
@@ -32,6 +32,7 @@ using Admit = std::function<bool(std::string_view name, u32 key_version)>;
 // Unavailable: closed or too slow, another cluster. Denied: the key was refused. NotSupported: protocols
 // differ. `where` is for messages.
 Task<Result<Peer>> openHandshake(Ring& ring, int fd, const Credentials& mine, Address where, u32 protocol);
-Task<Result<Peer>> serveHandshake(Ring& ring, int fd, const Credentials& mine, const Admit& admit, Address from, u64 limit_ns = kHandshakeLimit);
+Task<Result<Peer>> serveHandshake(Ring& ring, int fd, const Credentials& mine, const Admit& admit, Address from,
+                                  u64 limit_ns = kHandshakeLimit);
 
-}  // namespace skua::net
+} // namespace skua::net

@@ -48,14 +48,16 @@ Result<std::map<std::string, std::string>> readSecret(const std::string& path) {
     const ssize_t n = known && S_ISREG(st.st_mode) ? ::read(fd, text, sizeof text) : -1;
     ::close(fd);
     if (known && (st.st_mode & 077) != 0)
-        return Error(Code::Denied, path + ": others can read this key; it is refused until you `chmod 600` it (and think of making a new one)");
+        return Error(Code::Denied,
+                     path + ": others can read this key; it is refused until you `chmod 600` it (and think of making a new one)");
     if (n < 0) return Error(Code::Invalid, path + ": the key cannot be read");
     std::map<std::string, std::string> values;
     std::string_view rest(text, static_cast<std::size_t>(n));
     while (!rest.empty()) {
         const auto end = rest.find('\n');
         const auto line = rest.substr(0, end);
-        if (const auto equals = line.find(" = "); equals != line.npos && line[0] != '#') values[std::string(line.substr(0, equals))] = line.substr(equals + 3);
+        if (const auto equals = line.find(" = "); equals != line.npos && line[0] != '#')
+            values[std::string(line.substr(0, equals))] = line.substr(equals + 3);
         rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
     }
     return values;
@@ -64,7 +66,8 @@ Result<std::map<std::string, std::string>> readSecret(const std::string& path) {
 Result<> writeSecret(const std::string& path, const std::string& text) {
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) return failed(path, "the key cannot be written");
-    const bool ok = ::fchmod(fd, 0600) == 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+    const bool ok =
+        ::fchmod(fd, 0600) == 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
     const Error why = ok ? Error() : failed(path, "the key cannot be written");
     ::close(fd);
     if (!ok) {
@@ -93,7 +96,7 @@ bool goodName(std::string_view name) {
     return true;
 }
 
-}  // namespace
+} // namespace
 
 Keys Keys::random(ClusterId cluster) {
     MacKey key;
@@ -109,7 +112,8 @@ Result<Keys> Keys::load(const std::string& path) {
 }
 
 Result<> Keys::save(const std::string& path) const {
-    return writeSecret(path, "# The key of a SkuaFS cluster: who has it may do anything there.\ncluster = " + toHex(cluster_.value) + "\nkey = " + hex(key_) + "\n");
+    return writeSecret(path, "# The key of a SkuaFS cluster: who has it may do anything there.\ncluster = " +
+                                 toHex(cluster_.value) + "\nkey = " + hex(key_) + "\n");
 }
 
 // The cluster's id is part of every purpose: no key of one cluster is good in another.
@@ -163,4 +167,4 @@ std::string Credentials::clientText() const {
 
 Result<> Credentials::saveClient(const std::string& path) const { return writeSecret(path, clientText()); }
 
-}  // namespace skua::net
+} // namespace skua::net

@@ -22,12 +22,12 @@ public:
     Keys(ClusterId cluster, const MacKey& key) : cluster_(cluster), key_(key) {}
     static Keys random(ClusterId cluster);
     static Result<Keys> load(const std::string& path);
-    Result<> save(const std::string& path) const;       // refuses to overwrite; durable when it returns
+    Result<> save(const std::string& path) const; // refuses to overwrite; durable when it returns
 
     ClusterId cluster() const { return cluster_; }
-    MacKey receiptKey(BlockServiceId service) const;    // of one disk's receipts
-    MacKey readKeyKey() const;                          // of every content's read key
-    MacKey serverKey() const;                           // that servers show each other
+    MacKey receiptKey(BlockServiceId service) const; // of one disk's receipts
+    MacKey readKeyKey() const;                       // of every content's read key
+    MacKey serverKey() const;                        // that servers show each other
     MacKey clientKey(std::string_view name, u32 version) const;
 
 private:
@@ -38,17 +38,17 @@ private:
 // What a process shows at the other end, and, a server, checks others by.
 struct Credentials {
     Role role = Role::kClient;
-    std::string name;                   // at most kMaxPeerName bytes; a server's is for logs
-    u32 version = 0;                    // of a client's key
+    std::string name; // at most kMaxPeerName bytes; a server's is for logs
+    u32 version = 0;  // of a client's key
     ClusterId cluster;
-    MacKey key{};                       // clientKey() or serverKey()
-    std::optional<Keys> keys;           // servers
+    MacKey key{};             // clientKey() or serverKey()
+    std::optional<Keys> keys; // servers
 
     static Credentials server(const Keys& keys, const std::string& name);
     static Credentials client(const Keys& keys, const std::string& name, u32 version = 1);
     static Result<Credentials> loadClient(const std::string& path);
     Result<> saveClient(const std::string& path) const;
-    std::string clientText() const;     // what NAME.key has in it
+    std::string clientText() const; // what NAME.key has in it
 };
 
-}  // namespace skua::net
+} // namespace skua::net

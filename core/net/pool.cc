@@ -9,7 +9,8 @@ namespace {
 constexpr u64 kSweepEvery = 15 * kSecond;
 }
 
-Pool::Pool(Ring& ring, Credentials credentials, PoolOptions options) : ring_(ring), credentials_(std::move(credentials)), options_(options) {
+Pool::Pool(Ring& ring, Credentials credentials, PoolOptions options)
+    : ring_(ring), credentials_(std::move(credentials)), options_(options) {
     options_.connections_per_address = std::max(options_.connections_per_address, 1u);
 }
 
@@ -31,7 +32,8 @@ Task<Result<Message>> Pool::call(Address to, Message request, u64 limit_ns) {
     stats_.calls++;
     if (stopping_) co_return Error(Code::Unavailable, to.text + ": this process is stopping");
     if (request.body.size() > kMaxBody || request.payload.size() > kMaxPayload)
-        co_return Error(Code::TooLarge, "a request of " + std::to_string(request.body.size() + request.payload.size()) + " bytes");
+        co_return Error(Code::TooLarge,
+                        "a request of " + std::to_string(request.body.size() + request.payload.size()) + " bytes");
     const auto channel = channelFor(to);
     if (!channel->open()) {
         const u64 began = ring_.now().value;
@@ -54,7 +56,8 @@ Task<> Pool::sweep() {
         for (auto it = channels_.begin(); it != channels_.end();) {
             bool unused = true;
             for (const auto& c : it->second) {
-                if (!c->idle() || c->used().value + options_.idle_ns > now || c.use_count() > (c->connected() ? 2 : 1)) unused = false;
+                if (!c->idle() || c->used().value + options_.idle_ns > now || c.use_count() > (c->connected() ? 2 : 1))
+                    unused = false;
                 else if (c->connected()) c->close(Error(Code::Unavailable, "idle"));
             }
             it = unused ? channels_.erase(it) : std::next(it);
@@ -74,4 +77,4 @@ Task<> Pool::stop() {
     co_return Ok{};
 }
 
-}  // namespace skua::net
+} // namespace skua::net

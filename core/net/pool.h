@@ -23,10 +23,10 @@
 namespace skua::net {
 
 struct PoolOptions {
-    u32 connections_per_address = 1;    // calls take turns
+    u32 connections_per_address = 1; // calls take turns
     u64 connect_ns = 3 * kSecond;
-    u64 idle_ns = 2 * kMinute;          // 0: for ever
-    u32 protocol = 0;                   // 0: ours; tests pretend another
+    u64 idle_ns = 2 * kMinute; // 0: for ever
+    u32 protocol = 0;          // 0: ours; tests pretend another
 };
 
 class Pool final : public Transport {
@@ -37,7 +37,9 @@ public:
     // Closes every connection; calls under way end. No call may begin afterwards.
     Task<> stop();
 
-    struct Stats { u64 calls = 0, connects = 0, timeouts = 0, late = 0; };
+    struct Stats {
+        u64 calls = 0, connects = 0, timeouts = 0, late = 0;
+    };
     const Stats& stats() const { return stats_; }
 
 private:
@@ -58,4 +60,4 @@ private:
     TaskGroup tasks_;
 };
 
-}  // namespace skua::net
+} // namespace skua::net

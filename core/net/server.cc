@@ -28,7 +28,8 @@ Reply::~Reply() {
 void Reply::send(Message&& message) {
     if (!connection_) return;
     if (message.body.size() > kMaxBody || message.payload.size() > kMaxPayload)
-        return fail(Error(Code::TooLarge, "the reply has " + std::to_string(message.body.size() + message.payload.size()) + " bytes"));
+        return fail(
+            Error(Code::TooLarge, "the reply has " + std::to_string(message.body.size() + message.payload.size()) + " bytes"));
     const auto connection = std::move(connection_);
     connection->send(message.kind, kFlagReply, call_, std::move(message.body), std::move(message.payload));
     connection->answered(bytes_);
@@ -60,7 +61,8 @@ Result<> Server::listen(const std::vector<std::string>& addresses) {
         if (::bind(fd, at.get(), at.size) != 0 || ::listen(fd, 1024) != 0) {
             const int e = errno;
             ::close(fd);
-            if (e == EADDRINUSE) return Error(Code::Exists, "address " + text + " is taken by another process; use port 0 or another one");
+            if (e == EADDRINUSE)
+                return Error(Code::Exists, "address " + text + " is taken by another process; use port 0 or another one");
             return kernelError(-e, "cannot listen on " + text);
         }
         at.size = sizeof at.storage;
@@ -83,14 +85,16 @@ Task<> Server::acceptLoop(int fd) {
         if (accepted < 0) {
             if (stopping_) break;
             if (accepted == -ECONNABORTED || accepted == -EINTR) continue;
-            if (often.allow()) log::warn("accept failed address={} error={}{}", address().text, std::strerror(-accepted), often.skipped());
-            Sleep nap(ring_, 100 * kMillisecond);       // out of files or memory: it may pass
+            if (often.allow())
+                log::warn("accept failed address={} error={}{}", address().text, std::strerror(-accepted), often.skipped());
+            Sleep nap(ring_, 100 * kMillisecond); // out of files or memory: it may pass
             co_await nap;
             continue;
         }
         if (stopping_ || unproven_ >= kMaxUnproven || connections_.size() >= kMaxConnections) {
             if (!stopping_ && often.allow())
-                log::warn("connection refused peer={} unproven={} connections={}{}", from.text().text, unproven_, connections_.size(), often.skipped());
+                log::warn("connection refused peer={} unproven={} connections={}{}", from.text().text, unproven_,
+                          connections_.size(), often.skipped());
             ::close(accepted);
             continue;
         }
@@ -111,7 +115,8 @@ Task<> Server::serve(int fd, Address from) {
     shaking_.erase(fd);
     unproven_--;
     if (!peer || stopping_) {
-        if (!peer && !stopping_ && often.allow()) log::warn("handshake failed peer={} reason={}{}", from.text, peer.error().message(), often.skipped());
+        if (!peer && !stopping_ && often.allow())
+            log::warn("handshake failed peer={} reason={}{}", from.text, peer.error().message(), often.skipped());
         ::close(fd);
         co_return Ok{};
     }
@@ -139,7 +144,8 @@ void Server::recheckClients() {
     if (!options_.admit) return;
     for (const auto& [id, connection] : connections_) {
         const Peer& peer = connection->peer();
-        if (peer.role == Role::kClient && !options_.admit(peer.name, peer.key_version)) connection->close(Error(Code::Denied, "the key was revoked"));
+        if (peer.role == Role::kClient && !options_.admit(peer.name, peer.key_version))
+            connection->close(Error(Code::Denied, "the key was revoked"));
     }
 }
 
@@ -152,4 +158,4 @@ Task<> Server::stop() {
     co_return Ok{};
 }
 
-}  // namespace skua::net
+} // namespace skua::net

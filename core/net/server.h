@@ -19,12 +19,12 @@
 
 namespace skua::net {
 
-inline constexpr std::size_t kMaxUnproven = 256;        // connections before the end of their handshake
+inline constexpr std::size_t kMaxUnproven = 256; // connections before the end of their handshake
 inline constexpr std::size_t kMaxConnections = 65'536;
 
 class Reply {
 public:
-    Reply() = default;                                  // of nobody: answers go nowhere
+    Reply() = default; // of nobody: answers go nowhere
     Reply(std::shared_ptr<Connection> connection, u64 call, std::size_t bytes)
         : connection_(std::move(connection)), call_(call), bytes_(bytes) {}
     Reply(Reply&& o) noexcept : connection_(std::move(o.connection_)), call_(o.call_), bytes_(o.bytes_) {}
@@ -38,7 +38,7 @@ public:
 private:
     std::shared_ptr<Connection> connection_;
     u64 call_ = 0;
-    std::size_t bytes_ = 0;             // of the request
+    std::size_t bytes_ = 0; // of the request
 };
 
 class Handler {
@@ -51,14 +51,14 @@ protected:
 };
 
 struct ServerOptions {
-    Admit admit{};                      // empty: every client with a key, whatever its version
+    Admit admit{}; // empty: every client with a key, whatever its version
     u64 handshake_ns = kHandshakeLimit;
 };
 
 class Server final : Connection::Listener {
 public:
     Server(Ring& ring, Credentials credentials, Handler& handler, ServerOptions options = {});
-    ~Server();                          // after stop()
+    ~Server(); // after stop()
     Server(const Server&) = delete;
 
     // Binds and begins to accept. Exists: the address is taken.
@@ -86,10 +86,10 @@ private:
     std::vector<int> listening_;
     std::vector<Address> addresses_;
     std::map<u64, std::shared_ptr<Connection>> connections_;
-    std::set<int> shaking_;             // fds in their handshake
+    std::set<int> shaking_; // fds in their handshake
     std::size_t unproven_ = 0;
     bool stopping_ = false;
     TaskGroup tasks_;
 };
 
-}  // namespace skua::net
+} // namespace skua::net

@@ -20,7 +20,7 @@ struct Sink final : FrameSink {
         return Ok{};
     }
 };
-}  // namespace
+} // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (size < 2) return 0;

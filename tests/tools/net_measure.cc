@@ -77,19 +77,23 @@ double processor() {
     return s(u.ru_utime) + s(u.ru_stime);
 }
 
-void measure(Ring& ring, Pool& pool, const Address& to, double seconds, const char* what, const char* bound, std::string body, Buffer payload,
-             unsigned n, bool bytes) {
+void measure(Ring& ring, Pool& pool, const Address& to, double seconds, const char* what, const char* bound, std::string body,
+             Buffer payload, unsigned n, bool bytes) {
     Work work{pool, ring, to, std::move(body), std::move(payload), {}, 0, 0};
     const u64 began = ring.now().value;
     const double cpu = processor();
     work.until = Monotonic{began + static_cast<u64>(seconds * 1e9)};
     runBlocking(ring, inFlight(work, n));
     const double took = static_cast<double>(ring.now().value - began) / 1e9, rate = static_cast<double>(work.calls) / took;
-    if (bytes) std::printf("%-34s %9.0f MiB/s   client %.2f cpu-s/GiB   (%s)%s\n", what, rate, (processor() - cpu) / (rate * took / 1024), bound, work.errors ? " ERRORS" : "");
-    else std::printf("%-34s %9.0f calls/s  client %.2f us cpu/call   (%s)%s\n", what, rate, (processor() - cpu) / static_cast<double>(work.calls) * 1e6, bound, work.errors ? " ERRORS" : "");
+    if (bytes)
+        std::printf("%-34s %9.0f MiB/s   client %.2f cpu-s/GiB   (%s)%s\n", what, rate,
+                    (processor() - cpu) / (rate * took / 1024), bound, work.errors ? " ERRORS" : "");
+    else
+        std::printf("%-34s %9.0f calls/s  client %.2f us cpu/call   (%s)%s\n", what, rate,
+                    (processor() - cpu) / static_cast<double>(work.calls) * 1e6, bound, work.errors ? " ERRORS" : "");
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char** argv) {
     const double seconds = argc > 1 ? std::atof(argv[1]) : 2;
@@ -111,7 +115,8 @@ int main(int argc, char** argv) {
         Buffer big = Buffer::allocate(1u << 20);
         std::memset(big.data(), 2, big.size());
         const std::string small(200, 's');
-        measure(*ring, pool, to, seconds, "200 B calls, 1 in flight", "60,000 to 75,000 spinning, 8,000 asleep", small, {}, 1, false);
+        measure(*ring, pool, to, seconds, "200 B calls, 1 in flight", "60,000 to 75,000 spinning, 8,000 asleep", small, {}, 1,
+                false);
         measure(*ring, pool, to, seconds, "200 B calls, 64 in flight", "670,000 bare TCP", small, {}, 64, false);
         measure(*ring, pool, to, seconds, "200 B calls, 1000 in flight", "", small, {}, 1000, false);
         measure(*ring, pool, to, seconds, "1 MiB put, 4 in flight", "5,000", small, big, 4, true);

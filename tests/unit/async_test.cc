@@ -177,10 +177,11 @@ TEST(Ring, RunsWhatOtherThreadsPost) {
     Event done;
     int sum = 0;
     std::thread other([&] {
-        for (int i = 1; i <= 100; i++) ring->post([&, i] {
-            sum += i;
-            if (i == 100) done.set();
-        });
+        for (int i = 1; i <= 100; i++)
+            ring->post([&, i] {
+                sum += i;
+                if (i == 100) done.set();
+            });
     });
     ring->spawn(waitFor(done));
     ring->run();
@@ -294,7 +295,7 @@ Task<bool> otherThread(Offload& offload) {
     std::thread::id there;
     Offload::Job job = offload.run([&] { there = std::this_thread::get_id(); });
     co_await job;
-    co_return here != there && here == std::this_thread::get_id();
+    co_return here != there&& here == std::this_thread::get_id();
 }
 
 TEST(Offload, IsAnotherThread) {
@@ -380,5 +381,5 @@ TEST(Buffer, SlicesShareItsBytes) {
     EXPECT_EQ("world", slice.view());
 }
 
-}  // namespace
-}  // namespace skua
+} // namespace
+} // namespace skua

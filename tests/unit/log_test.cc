@@ -65,7 +65,8 @@ TEST(Log, SaysWhichLevelsThereAre) {
 }
 
 TEST(Config, ReadsLinesAndComments) {
-    const auto c = Config::parse("# about\n cluster = 00000000000000ff # its id\n\nRegistry=1.2.3.4:5, [::1]:6\nkey = /a#b\n", "/etc/x.conf");
+    const auto c = Config::parse("# about\n cluster = 00000000000000ff # its id\n\nRegistry=1.2.3.4:5, [::1]:6\nkey = /a#b\n",
+                                 "/etc/x.conf");
     ASSERT_TRUE(c);
     EXPECT_EQ(255u, c->cluster()->value);
     EXPECT_EQ((std::vector<std::string>{"1.2.3.4:5", "[::1]:6"}), *c->registry());
@@ -192,7 +193,8 @@ std::string hex(std::span<const u8> bytes) {
 
 TEST(Hmac, AnswersAsRfc4231Says) {
     const std::vector<u8> key(20, 0x0b);
-    EXPECT_EQ("b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7", hex(Hmac(std::span<const u8>(key)).full("Hi There")));
+    EXPECT_EQ("b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+              hex(Hmac(std::span<const u8>(key)).full("Hi There")));
     const std::vector<u8> longer(131, 0xaa);
     EXPECT_EQ("60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
               hex(Hmac(std::span<const u8>(longer)).full("Test Using Larger Than Block-Size Key - Hash Key First")));
@@ -218,5 +220,5 @@ TEST(Hmac, TruncatesToTheFirstHalf) {
     EXPECT_NE(deriveKey(key, "a"), deriveKey(key, "b"));
 }
 
-}  // namespace
-}  // namespace skua
+} // namespace
+} // namespace skua

@@ -35,9 +35,14 @@ struct Echo final : Handler {
         if (m.body == "keep") kept.push_back(std::move(reply));
         else if (m.body == "fail") reply.fail(Error::exists(InodeId{77}));
         else if (m.body == "drop") (void)0;
-        else if (m.body == "large") { m.body.assign(kMaxBody + 1, 'x'); reply.send(std::move(m)); }
-        else if (m.body == "nonsense") { m.kind = Kind::kError; m.body = "\x01"; reply.send(std::move(m)); }
-        else reply.send(std::move(m));
+        else if (m.body == "large") {
+            m.body.assign(kMaxBody + 1, 'x');
+            reply.send(std::move(m));
+        } else if (m.body == "nonsense") {
+            m.kind = Kind::kError;
+            m.body = "\x01";
+            reply.send(std::move(m));
+        } else reply.send(std::move(m));
     }
     void closed(const Peer&) override { closings++; }
     u64 requests = 0, closings = 0;
@@ -58,10 +63,13 @@ protected:
         return runBlocking(*ring, pool.call(server.address(), std::move(m), limit_ns));
     }
     static ServerOptions options(Net* net) {
-        return {.admit = [net](std::string_view name, u32 version) { return net->revoked != std::string(name) + "/" + std::to_string(version); }};
+        return {.admit = [net](std::string_view name, u32 version) {
+            return net->revoked != std::string(name) + "/" + std::to_string(version);
+        }};
     }
     // Until `condition`, at most 5 s.
-    template <class C> bool until(C condition) {
+    template <class C>
+    bool until(C condition) {
         const u64 end = ring->now().value + 5 * kSecond;
         while (!condition()) {
             if (ring->now().value > end) return false;
@@ -126,7 +134,7 @@ TEST_F(Net, CarriesBodiesUpToTheLimit) {
 
 TEST_F(Net, RefusesWhatIsTooLargeToSend) {
     EXPECT_EQ(Code::TooLarge, call(std::string(kMaxBody + 1, 'x')).code());
-    EXPECT_EQ(Code::TooLarge, call("large").code());        // the reply would be
+    EXPECT_EQ(Code::TooLarge, call("large").code()); // the reply would be
     EXPECT_TRUE(call("still fine"));
 }
 
@@ -395,7 +403,10 @@ TEST_F(Net, LimitsUnprovenConnections) {
     std::vector<int> fds;
     for (std::size_t i = 0; i < kMaxUnproven + 20; i++) fds.push_back(dial(server.address()));
     ASSERT_TRUE(until([&] { return server.unproven() == kMaxUnproven; }));
-    until([&] { char c; return ::recv(fds.back(), &c, 1, 0) == 0; });
+    until([&] {
+        char c;
+        return ::recv(fds.back(), &c, 1, 0) == 0;
+    });
     char c;
     EXPECT_EQ(0, ::recv(fds.back(), &c, 1, 0));
     for (const int fd : fds) ::close(fd);
@@ -468,8 +479,15 @@ TEST_F(Net, ClosesAConnectionThatLosesItsPlace) {
     flipped[9] ^= 1;
     truncated.resize(70);
     bad_sum[65] ^= 1;
-    const std::string all[] = {std::string(64, 'x'), flipped, truncated, bad_sum, frame(reply, "body"), frame(large_body, "body"),
-                               frame(large_payload, "body"), frame(short_body, "body"), "short"};
+    const std::string all[] = {std::string(64, 'x'),
+                               flipped,
+                               truncated,
+                               bad_sum,
+                               frame(reply, "body"),
+                               frame(large_body, "body"),
+                               frame(large_payload, "body"),
+                               frame(short_body, "body"),
+                               "short"};
     for (const auto& bytes : all) {
         bool ended = false;
         const auto r = runBlocking(*ring, misbehave(*ring, Credentials::client(keys, "local"), server.address(), bytes, ended));
@@ -505,7 +523,11 @@ TEST(FrameParser, DoesNotCareHowBytesArrive) {
     for (u64 call = 0; call < 200; call++) {
         const std::string body(random.oneIn(20) ? random.below(300'000) : random.below(200), static_cast<char>('a' + call % 26));
         const std::string payload(random.oneIn(3) ? random.below(200'000) : 0, static_cast<char>('A' + call % 26));
-        stream += frame({.kind = Kind::kRaft, .call = call, .body = static_cast<u32>(body.size()), .payload = static_cast<u32>(payload.size())}, body);
+        stream += frame({.kind = Kind::kRaft,
+                         .call = call,
+                         .body = static_cast<u32>(body.size()),
+                         .payload = static_cast<u32>(payload.size())},
+                        body);
         stream += payload + std::string(padded(payload.size()) - payload.size(), '\0');
         sent.push_back(std::to_string(call) + ":" + body + ":" + payload);
     }
@@ -537,7 +559,7 @@ TEST(Keys, ComeBackFromTheirFiles) {
     Folder folder;
     const Keys keys = Keys::random(kCluster);
     ASSERT_TRUE(keys.save(folder.path + "/cluster.key"));
-    EXPECT_FALSE(keys.save(folder.path + "/cluster.key"));      // never overwritten
+    EXPECT_FALSE(keys.save(folder.path + "/cluster.key")); // never overwritten
     const auto back = Keys::load(folder.path + "/cluster.key");
     ASSERT_TRUE(back) << back.error().message();
     EXPECT_EQ(kCluster, back->cluster());
@@ -565,8 +587,9 @@ TEST(Keys, AreRefusedWhenOthersCanReadThem) {
 
 TEST(Keys, AreDifferentForEverythingTheyAreFor) {
     const Keys keys(kCluster, keyOf(1)), other(ClusterId{9}, keyOf(1));
-    const std::set<MacKey> all{keys.receiptKey({1}), keys.receiptKey({2}), keys.readKeyKey(), keys.serverKey(), keys.clientKey("a", 1),
-                               keys.clientKey("a", 2), keys.clientKey("b", 1), other.serverKey(), other.clientKey("a", 1)};
+    const std::set<MacKey> all{keys.receiptKey({1}),   keys.receiptKey({2}),   keys.readKeyKey(),
+                               keys.serverKey(),       keys.clientKey("a", 1), keys.clientKey("a", 2),
+                               keys.clientKey("b", 1), other.serverKey(),      other.clientKey("a", 1)};
     EXPECT_EQ(9u, all.size());
 }
 
@@ -580,5 +603,5 @@ TEST(Address, IsHostAndPort) {
         EXPECT_EQ(Code::Invalid, parseAddress(Address{bad}).code()) << bad;
 }
 
-}  // namespace
-}  // namespace skua::net
+} // namespace
+} // namespace skua::net
