@@ -91,7 +91,9 @@ public:
     // Lowest index that the log must still have, per group: what is applied in flushed rows is not needed.
     std::map<GroupId, Index> appliedIndexes() const;
     bool leads(GroupId group) const;
-    bool idle() const { return inLog_ == 0; }
+    // Numbers of writes: what was given out, and what is durable and therefore applied.
+    u64 lastWrite() const { return lastWrite_; }
+    u64 durableWrite() const { return durableWrite_; }
 
 private:
     struct Waiting {                    // who wants the answer of an entry or of a pending request

@@ -1,0 +1,88 @@
+#include "core/store/kv_rocksdb.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+
+namespace skua::store {
+
+namespace {
+rocksdb::Slice slice(std::string_view s) { return {s.data(), s.size()}; }
+std::string_view view(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
+}  // namespace
+
+Result<std::unique_ptr<KvRocksdb>> KvRocksdb::open(const std::string& dir, RocksdbOptions options) {
+    rocksdb::Options o;
+    o.create_if_missing = true;
+    o.write_buffer_size = options.memtable_bytes;
+    o.max_write_buffer_number = 3;
+    o.max_background_jobs = 2;
+    o.max_open_files = 512;
+    o.keep_log_file_num = 2;
+    o.info_log_level = rocksdb::WARN_LEVEL;
+    o.max_log_file_size = 4u << 20;
+    o.compression = rocksdb::kLZ4Compression;
+    o.level_compaction_dynamic_level_bytes = true;
+    o.avoid_flush_during_shutdown = true;   // the log has it; stopping is quick
+    rocksdb::BlockBasedTableOptions table;
+    table.block_cache = rocksdb::NewLRUCache(options.cache_bytes);
+    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+    table.cache_index_and_filter_blocks = true;
+    o.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+    rocksdb::DB* db = nullptr;
+    const rocksdb::Status s = rocksdb::DB::Open(o, dir, &db);
+    if (!s.ok()) return Error(s.IsNoSpace() ? Code::NoSpace : Code::Io, "rows in " + dir + ": " + s.ToString());
+    std::unique_ptr<KvRocksdb> kv(new KvRocksdb);
+    kv->db_.reset(db);
+    return kv;
+}
+
+KvRocksdb::~KvRocksdb() = default;
+
+std::optional<std::string> KvRocksdb::get(std::string_view key) const {
+    std::string value;
+    const rocksdb::Status s = db_->Get(rocksdb::ReadOptions(), slice(key), &value);
+    if (s.ok()) return value;
+    if (!s.IsNotFound()) {
+        trouble_ = s.ToString();
+        fail();
+    }
+    return std::nullopt;
+}
+
+void KvRocksdb::scan(std::string_view from, std::string_view to, const Visit& visit) const {
+    rocksdb::ReadOptions options;
+    const rocksdb::Slice end = slice(to);
+    if (!to.empty()) options.iterate_upper_bound = &end;
+    std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
+    for (it->Seek(slice(from)); it->Valid(); it->Next())
+        if (!visit(view(it->key()), view(it->value()))) return;
+    if (!it->status().ok()) {
+        trouble_ = it->status().ToString();
+        fail();
+    }
+}
+
+bool KvRocksdb::write(const Batch& batch) {
+    rocksdb::WriteBatch all;
+    for (const auto& [key, value] : batch) {
+        const rocksdb::Status s = value ? all.Put(slice(key), slice(*value)) : all.Delete(slice(key));
+        if (!s.ok()) return false;
+    }
+    rocksdb::WriteOptions options;
+    options.disableWAL = true;
+    const rocksdb::Status s = db_->Write(options, &all);
+    if (!s.ok()) trouble_ = s.ToString();
+    return s.ok();
+}
+
+bool KvRocksdb::flush() {
+    rocksdb::FlushOptions options;
+    options.wait = true;
+    options.allow_write_stall = true;
+    return db_->Flush(options).ok();
+}
+
+}  // namespace skua::store

@@ -1,0 +1,43 @@
+// KvRocksdb: a Kv on RocksDB, one column family, RocksDB's own log off: the replicated log is the only
+// write-ahead log, and after a crash it is replayed from the applied index that the rows have.
+//
+// write() goes to memory and is quick (it may wait when flushes cannot keep up); flush() waits for the disk
+// and may be called from another thread than the one that writes. Everything flushed is a prefix of what was
+// written: one memtable, one order. A read error marks the reader failed(), see kv.h.
+#pragma once
+
+#include <memory>
+#include "core/base/result.h"
+#include "core/store/kv.h"
+
+namespace rocksdb {
+class DB;
+}
+
+namespace skua::store {
+
+struct RocksdbOptions {
+    std::size_t memtable_bytes = 32u << 20;
+    std::size_t cache_bytes = 64u << 20;
+};
+
+class KvRocksdb final : public Kv {
+public:
+    // Opens or makes it. The Error names the directory and what RocksDB said.
+    static Result<std::unique_ptr<KvRocksdb>> open(const std::string& dir, RocksdbOptions options = {});
+    ~KvRocksdb() override;
+
+    std::optional<std::string> get(std::string_view key) const override;
+    void scan(std::string_view from, std::string_view to, const Visit& visit) const override;
+    bool write(const Batch& batch) override;
+    bool flush() override;
+    // The last refusal in RocksDB's words.
+    std::string trouble() const { return trouble_; }
+
+private:
+    KvRocksdb() = default;
+    std::unique_ptr<rocksdb::DB> db_;
+    mutable std::string trouble_;
+};
+
+}  // namespace skua::store

@@ -1,0 +1,259 @@
+#include "raft/segment_log.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include "core/async/buffer.h"
+#include "core/base/log.h"
+
+namespace skua::raft {
+
+namespace {
+
+Error fileError(const std::string& path, const char* what) {
+    const Code code = errno == ENOSPC ? Code::NoSpace : Code::Io;
+    return Error(code, path + ": " + what + ": " + std::strerror(errno));
+}
+
+void syncDirectory(const std::string& dir) {
+    const int fd = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return;
+    (void)fsync(fd);
+    ::close(fd);
+}
+
+struct Mapped {
+    u64 number = 0;
+    void* at = nullptr;
+    std::size_t size = 0;
+    ~Mapped() { if (at) munmap(at, size); }
+};
+
+}  // namespace
+
+std::string SegmentLog::pathOf(u64 segment) const {
+    char name[32];
+    std::snprintf(name, sizeof name, "segment-%012llu", static_cast<unsigned long long>(segment));
+    return dir_ + "/" + name;
+}
+
+// Every block written once: overwriting later changes nothing but data.
+Result<int> SegmentLog::makeSegment(const std::string& path) const {
+    const std::string temporary = path + ".new";
+    int fd = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) return fileError(temporary, "cannot make it");
+    auto give_up = [&](const char* what) {
+        Error e = fileError(temporary, what);
+        ::close(fd);
+        ::unlink(temporary.c_str());
+        return e;
+    };
+    if (posix_fallocate(fd, 0, static_cast<off_t>(options_.segment_bytes)) != 0) {
+        errno = ENOSPC;
+        return give_up("cannot allocate it");
+    }
+    const std::size_t chunk = std::min<std::size_t>(options_.segment_bytes, 4u << 20);
+    Buffer zeros = Buffer::allocate(chunk);
+    std::memset(zeros.data(), 0, chunk);
+    for (u64 at = 0; at < options_.segment_bytes; at += chunk) {
+        const std::size_t n = std::min<std::size_t>(chunk, options_.segment_bytes - at);
+        if (pwrite(fd, zeros.data(), n, static_cast<off_t>(at)) != static_cast<ssize_t>(n)) return give_up("cannot fill it");
+    }
+    if (fdatasync(fd) != 0) return give_up("cannot sync it");
+    if (std::rename(temporary.c_str(), path.c_str()) != 0) return give_up("cannot rename it");
+    syncDirectory(dir_);
+    ::close(fd);
+    fd = ::open(path.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC);
+    if (fd < 0 && errno == EINVAL) fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);      // no O_DIRECT here
+    if (fd < 0) return fileError(path, "cannot open it");
+    return fd;
+}
+
+Result<std::unique_ptr<SegmentLog>> SegmentLog::open(Ring& ring, Offload& offload, std::string dir, SegmentLogOptions options,
+                                                     const std::function<void(const Record&)>& visit) {
+    std::unique_ptr<SegmentLog> log(new SegmentLog(ring, offload, std::move(dir), options));
+    std::error_code ec;
+    std::filesystem::create_directories(log->dir_, ec);
+    if (ec) return Error(Code::Io, log->dir_ + ": " + ec.message());
+    std::vector<u64> numbers;
+    for (const auto& entry : std::filesystem::directory_iterator(log->dir_, ec)) {
+        const std::string name = entry.path().filename();
+        if (name.ends_with(".new")) ::unlink(entry.path().c_str());     // was never finished
+        else if (name.starts_with("segment-")) numbers.push_back(std::strtoull(name.c_str() + 8, nullptr, 10));
+    }
+    std::sort(numbers.begin(), numbers.end());
+    std::vector<std::unique_ptr<Mapped>> maps;
+    std::vector<SegmentBytes> segments;
+    for (u64 number : numbers) {
+        const std::string path = log->pathOf(number);
+        const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+        struct stat st;
+        if (fd < 0 || fstat(fd, &st) != 0) return fileError(path, "cannot read it");
+        auto m = std::make_unique<Mapped>();
+        m->number = number;
+        m->size = static_cast<std::size_t>(st.st_size);
+        if (m->size) {
+            m->at = mmap(nullptr, m->size, PROT_READ, MAP_SHARED, fd, 0);
+            if (m->at == MAP_FAILED) { m->at = nullptr; ::close(fd); return fileError(path, "cannot map it"); }
+        }
+        ::close(fd);
+        segments.push_back({number, {static_cast<const char*>(m->at), m->size}});
+        maps.push_back(std::move(m));
+    }
+    const Scan scan = scanLog(options.log_id, segments);
+    for (const Record& record : scan.records) visit(record);
+    log->trouble_ = scan.trouble;
+    log->suspects_ = scan.suspect;
+    log->running_ = scan.running;
+    log->closed_.insert(numbers.begin(), numbers.end());
+    log->lastWrite_ = log->durable_ = log->marked_ = scan.last_write;
+    const u64 next = numbers.empty() ? 1 : numbers.back() + 1;
+    if (!scan.corrupt) {
+        TRY(const int fd, log->makeSegment(log->pathOf(next)));
+        log->fd_ = fd;
+        log->segment_ = next;
+    } else {
+        log->failed_ = true;            // nothing is appended behind damage: a human looks first
+    }
+    return log;
+}
+
+SegmentLog::~SegmentLog() {
+    for (int fd : retired_) ::close(fd);
+    if (fd_ >= 0) ::close(fd_);
+    if (nextFd_ >= 0) ::close(nextFd_);
+}
+
+Task<> SegmentLog::prepareNext() {
+    preparing_ = true;
+    const std::string path = pathOf(segment_ + 1);
+    Result<int> made = 0;
+    auto job = offload_.run([&] { made = makeSegment(path); });
+    co_await job;
+    preparing_ = false;
+    if (made) nextFd_ = *made;
+    else log::error("log segment={} failed why=\"{}\"", path, made.error().message());
+    prepared_.pulse();
+    co_return Ok{};
+}
+
+Task<Result<>> SegmentLog::nextSegment() {
+    if (nextFd_ < 0 && !preparing_) tasks_.spawn(prepareNext());
+    while (preparing_) {
+        auto ready = prepared_.wait();
+        (void)co_await ready;
+    }
+    if (nextFd_ < 0) co_return Error(Code::NoSpace, "the log in " + dir_ + " cannot grow");
+    closed_.insert(segment_);
+    retired_.push_back(fd_);
+    fd_ = nextFd_;
+    nextFd_ = -1;
+    segment_++;
+    at_ = 0;
+    co_return Ok{};
+}
+
+void SegmentLog::finished(u64 number) {
+    done_.insert(number);
+    while (!done_.empty() && *done_.begin() == durable_ + 1) {
+        durable_++;
+        done_.erase(done_.begin());
+    }
+    changed_.pulse();
+}
+
+Task<Result<>> SegmentLog::write(std::string pages, u64 number) {
+    Buffer aligned = Buffer::copyOf(pages);
+    const int fd = fd_;
+    const u64 at = at_;
+    at_ += pages.size();
+    underWay_++;
+    laying_.release();
+    auto wrote = co_await ring_.writeAndSync(fd, aligned.data(), aligned.size(), at);
+    underWay_--;
+    if (!wrote) {
+        failed_ = true;
+        changed_.pulse();
+        co_return wrote.error();
+    }
+    finished(number);
+    while (durable_ < number && !failed_) {
+        auto earlier = changed_.wait();
+        (void)co_await earlier;
+    }
+    if (durable_ < number) co_return Error(Code::Io, "an earlier write of the log failed");
+    if (underWay_ == 0) {
+        for (int old : retired_) ::close(old);
+        retired_.clear();
+    }
+    co_return Ok{};
+}
+
+Task<Result<>> SegmentLog::append(std::vector<RecordToWrite> records) {
+    auto turn = laying_.acquire();
+    co_await turn;
+    if (failed_) {
+        laying_.release();
+        co_return Error(Code::Io, trouble_.empty() ? "the log failed earlier" : trouble_);
+    }
+    for (auto& r : records) r.running = ++running_[r.group];
+    const u64 number = lastWrite_ + 1;
+    std::vector<RecordToWrite> with_state;
+    auto lay = [&](bool begins) {
+        with_state.clear();
+        if (begins)
+            for (const auto& [group, running] : running_) {
+                u64 before = running;
+                for (const auto& r : records) if (r.group == group) before--;
+                if (before > 0) with_state.push_back({RecordKind::kState, group, before, {}});
+            }
+        for (auto& r : records) with_state.push_back(r);
+        return layOutWrite(options_.log_id, segment_, number, durable_, begins && first_, with_state);
+    };
+    std::string pages = lay(at_ == 0);
+    if (at_ + pages.size() > options_.segment_bytes) {
+        if (pages.size() > options_.segment_bytes / 2) {
+            for (auto& r : records) running_[r.group]--;
+            laying_.release();
+            co_return Error(Code::TooLarge, "one write of the log is larger than half a segment");
+        }
+        auto next = co_await nextSegment();
+        if (!next) {
+            for (auto& r : records) running_[r.group]--;
+            laying_.release();
+            co_return next.error();
+        }
+        pages = lay(true);
+    }
+    first_ = false;
+    lastWrite_ = number;
+    if (nextFd_ < 0 && !preparing_ && at_ > options_.segment_bytes / 4) tasks_.spawn(prepareNext());
+    auto done = co_await write(std::move(pages), number);
+    co_return done;
+}
+
+Task<Result<>> SegmentLog::markSynced() {
+    if (!wantsMark() || failed_) co_return Ok{};
+    const u64 up_to = durable_;
+    std::vector<RecordToWrite> nothing;
+    auto done = co_await append(std::move(nothing));
+    // The mark itself needs no mark: nothing is in it.
+    if (done) marked_ = std::max(marked_, up_to + 1);
+    co_return done;
+}
+
+std::vector<u64> SegmentLog::closedSegments() const { return {closed_.begin(), closed_.end()}; }
+
+void SegmentLog::drop(const std::vector<u64>& segments) {
+    for (u64 s : segments) {
+        if (!closed_.erase(s)) continue;
+        if (::unlink(pathOf(s).c_str()) != 0) log::warn("log segment={} cannot be removed why=\"{}\"", pathOf(s), std::strerror(errno));
+    }
+}
+
+}  // namespace skua::raft

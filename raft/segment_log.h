@@ -1,0 +1,83 @@
+// SegmentLog: the write-ahead log of all groups of a process, on disk (format: segment_format.h).
+//
+//   TRY(auto log, SegmentLog::open(ring, offload, dir, options, [&](const Record& r) { … }));
+//   CO_TRY_OK(co_await log->append(records));       durable, in order, when it returns
+//
+// Several appends may be under way; each is one write with one fdatasync, and durability counts in order.
+// Segments are made whole ahead of need (written once with zeros, so that an append changes no metadata of
+// the file system). A start never writes into an old segment: it begins a new one, which cuts what was torn.
+// An append that fails leaves the log closed: every later one fails too (the process ends and starts anew).
+// Belongs to the ring's thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include "core/async/offload.h"
+#include "core/async/ring.h"
+#include "core/async/sync.h"
+#include "core/base/result.h"
+#include "raft/segment_format.h"
+
+namespace skua::raft {
+
+struct SegmentLogOptions {
+    u64 segment_bytes = 64u << 20;
+    u64 log_id = 0;                             // drawn when the store was made
+};
+
+class SegmentLog {
+public:
+    // Reads all there is; visits every good record in order. Fails where a file cannot be read or made.
+    // trouble() and suspects() say what was damaged.
+    static Result<std::unique_ptr<SegmentLog>> open(Ring& ring, Offload& offload, std::string dir, SegmentLogOptions options,
+                                                    const std::function<void(const Record&)>& visit);
+    ~SegmentLog();
+    SegmentLog(const SegmentLog&) = delete;
+
+    const std::string& trouble() const { return trouble_; }
+    const std::set<GroupId>& suspects() const { return suspects_; }
+
+    // `running` is filled in here. Returns when this and every earlier append is durable.
+    Task<Result<>> append(std::vector<RecordToWrite> records);
+    // A mark of what is synced, if nothing was appended since the last write; 100 ms after the last append.
+    Task<Result<>> markSynced();
+    bool wantsMark() const { return marked_ < durable_ && underWay_ == 0; }
+
+    // Segments that nothing is appended to any more; may be dropped once all their entries' rows are flushed.
+    std::vector<u64> closedSegments() const;
+    void drop(const std::vector<u64>& segments);
+    u64 bytes() const { return (closed_.size() + 1) * options_.segment_bytes; }
+
+private:
+    SegmentLog(Ring& ring, Offload& offload, std::string dir, SegmentLogOptions options)
+        : ring_(ring), offload_(offload), dir_(std::move(dir)), options_(options) {}
+    std::string pathOf(u64 segment) const;
+    Result<int> makeSegment(const std::string& path) const;     // blocking: laid out, synced, open; the fd
+    Task<Result<>> nextSegment();
+    Task<> prepareNext();
+    Task<Result<>> write(std::string pages, u64 number);
+    void finished(u64 number);
+
+    Ring& ring_;
+    Offload& offload_;
+    std::string dir_;
+    SegmentLogOptions options_;
+    std::string trouble_;
+    std::set<GroupId> suspects_;
+    std::map<GroupId, u64> running_;
+    std::set<u64> closed_;
+    u64 segment_ = 0, at_ = 0;                  // the current file, and where the next write goes
+    int fd_ = -1, nextFd_ = -1;
+    bool preparing_ = false, failed_ = false, first_ = true;
+    std::vector<int> retired_;                  // fds that writes may still be under way on
+    u64 lastWrite_ = 0, durable_ = 0, marked_ = 0, underWay_ = 0;
+    std::set<u64> done_;                        // above durable_
+    Event changed_, prepared_;
+    Semaphore laying_{1};                       // one at a time takes its place in the log
+    TaskGroup tasks_;
+};
+
+}  // namespace skua::raft

@@ -1,0 +1,351 @@
+#include "raft/shell.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <csignal>
+#include <cstdio>
+#include "core/async/signals.h"
+#include "core/base/config.h"
+#include "core/base/log.h"
+#include "core/base/version.h"
+
+namespace skua::raft {
+
+namespace {
+
+constexpr u64 kHeartbeatNs = kSecond;
+constexpr u64 kFlushCheckNs = kSecond;
+
+class Shell final : net::Handler, Guest {
+public:
+    Shell(Ring& ring, const HostOptions& options, HostRole role, net::Keys keys, DataDir dir, Directory::Addresses registry)
+        : ring_(ring), options_(options), role_(std::move(role)), keys_(std::move(keys)), dir_(std::move(dir)),
+          offload_(ring, 2, "host"), credentials_(net::Credentials::server(keys_, options.name)),
+          network_(ring, credentials_, *this), pool_(ring, credentials_), directory_(std::move(registry)),
+          caller_(ring, pool_, directory_, ClientId{}, Random(randomFromKernel()), net::CallerLimits{.total_ns = 0}),
+          registrar_(ring, pool_, directory_, ClientId{randomFromKernel() | 1}, Random(randomFromKernel()), net::CallerLimits{.total_ns = 0}) {}
+
+    Result<> open() {
+        TRY(kv_, store::KvRocksdb::open(dir_.rowsPath()));
+        const net::Keys keys = keys_;
+        auto machine = role_.machine;
+        server_ = std::make_unique<Server>(*kv_, [machine, keys](GroupId g) { return machine(g, keys); }, randomFromKernel());
+        u64 entries = 0, bad = 0;
+        SegmentLogOptions options;
+        options.log_id = dir_.logId();
+        options.segment_bytes = options_.segment_bytes;
+        TRY(log_, SegmentLog::open(ring_, offload_, dir_.logPath(), options, [&](const Record& record) {
+            if (record.kind != RecordKind::kEntry) return;
+            Entry entry;
+            if (!wire::decodeRow(record.payload, entry) || entry.group != record.group || !ours(entry.group)) {
+                bad++;
+                return;
+            }
+            server_->recover(entry);
+            entries++;
+        }));
+        if (!log_->trouble().empty()) {
+            log::error("log damaged {}", log_->trouble());
+            // One member: nobody else has what was lost. The group stays down rather than forget a promise.
+            for (const auto& [group, _] : server_->appliedIndexes())
+                if (log_->suspects().contains(group) || log_->suspects().empty())
+                    server_->setTrouble(group, "its log is damaged (" + log_->trouble() + "); see docs/failures.md");
+        }
+        log::info("recovered entries={} unreadable={} groups={}", entries, bad, server_->appliedIndexes().size());
+        TRY_OK(network_.listen(options_.common.listen));
+        if (!options_.address_file.empty()) TRY_OK(tellAddress());
+        return Ok{};
+    }
+
+    void start() {
+        server_->begin(now(), effects_);
+        carryOut();
+        if (role_.bootstrap) bootstrap();
+        ring_.spawn(ticks());
+        ring_.spawn(followMap(ring_, caller_, directory_, stopping_));
+        ring_.spawn(presence());
+        ring_.spawn(flushes());
+        log::info("listening name={} address={} {}", options_.name, network_.address().text, versionText());
+    }
+
+private:
+    bool ours(GroupId g) const {
+        switch (role_.role) {
+            case registry::ServerRole::kRegistry: return g == kRegistryGroup;
+            case registry::ServerRole::kCoordinator: return g == kCoordinatorGroup;
+            default: return kindOf(g) == GroupKind::kShard;
+        }
+    }
+    Moment now() { return {ring_.now(), ring_.wall()}; }
+
+    Result<> tellAddress() {
+        const std::string temporary = options_.address_file + ".new";
+        std::FILE* f = std::fopen(temporary.c_str(), "we");
+        if (!f) return Error(Code::Io, temporary + ": cannot be written");
+        std::fprintf(f, "%s\n", network_.address().text.c_str());
+        std::fclose(f);
+        if (std::rename(temporary.c_str(), options_.address_file.c_str()) != 0) return Error(Code::Io, options_.address_file + ": cannot be written");
+        return Ok{};
+    }
+
+    void bootstrap() {
+        Format format;
+        format.cluster = keys_.cluster();
+        format.group = kRegistryGroup;
+        format.members = {Member{ServerId{1}, dir_.logId()}};
+        role_.bootstrap->cluster = keys_.cluster();
+        format.config.value = wire::encode(*role_.bootstrap);
+        server_->hostRequest(now(), 0, wire::encode(HostRequest{format}), effects_);
+        ring_.prepareSoon(*this);
+    }
+
+    // --- net::Handler --------------------------------------------------------------------------------------
+    void request(const net::Peer& peer, net::Reply reply, net::Message&& message) override {
+        const bool server = peer.role == net::Role::kServer;
+        const u64 token = ++lastToken_;
+        if (message.kind == net::Kind::kGroup) {
+            net::GroupRequest request;
+            if (!wire::decode(message.body, request)) return reply.fail(Error(Code::Invalid, "the group request does not decode"));
+            if (!ours(request.group)) return reply.fail(Error(Code::NotFound, options_.name + " has no such group"));
+            replies_.emplace(token, std::move(reply));
+            server_->request(now(), token, server, std::move(request), effects_);
+        } else if (message.kind == net::Kind::kHost) {
+            if (!server) return reply.fail(Error(Code::NotPermitted, "only servers of this cluster say this"));
+            replies_.emplace(token, std::move(reply));
+            if (!formatsOurs(message.body)) effects_.host_replies.push_back({token, Error(Code::Invalid, options_.name + " does not run such groups")});
+            else server_->hostRequest(now(), token, message.body, effects_);
+        } else {
+            return reply.fail(Error(Code::NotSupported, options_.name + " is a " + role_.kind + " server"));
+        }
+        ring_.prepareSoon(*this);
+    }
+    bool formatsOurs(std::string_view body) const {
+        HostRequest request;
+        if (!wire::decode(body, request)) return true;      // refused there
+        auto* format = std::get_if<Format>(&request);
+        return !format || (ours(format->group) && format->cluster == keys_.cluster());
+    }
+
+    // --- a turn's end: Guest ----------------------------------------------------------------------------------
+    void prepare() override { carryOut(); }
+
+    void carryOut() {
+        server_->flush(effects_);
+        Effects now_due = std::move(effects_);
+        effects_ = {};
+        if (now_due.write != 0) tasks_.spawn(append(now_due.write, std::move(now_due.log), std::move(now_due.log_groups)));
+        for (auto& r : now_due.replies) {
+            auto at = replies_.find(r.token);
+            if (at == replies_.end()) continue;
+            net::Message message;
+            message.kind = net::Kind::kGroup;
+            message.body = wire::encode(r.reply);
+            at->second.send(std::move(message));
+            replies_.erase(at);
+        }
+        for (auto& r : now_due.host_replies) {
+            auto at = replies_.find(r.token);
+            if (at == replies_.end()) continue;
+            if (r.reply) {
+                net::Message message;
+                message.kind = net::Kind::kHost;
+                message.body = std::move(*r.reply);
+                at->second.send(std::move(message));
+            } else {
+                at->second.fail(r.reply.error());
+            }
+            replies_.erase(at);
+        }
+        for (auto& c : now_due.calls) tasks_.spawn(call(c.group, c.to, std::move(c.body), c.token));
+        for (auto& t : now_due.tells) tasks_.spawn(tell(t.group, std::move(t.address), std::move(t.body), t.token));
+    }
+
+    Task<> append(u64 write, std::vector<std::string> entries, std::vector<GroupId> groups) {
+        std::vector<RecordToWrite> records;
+        records.reserve(entries.size());
+        for (std::size_t i = 0; i < entries.size(); i++) records.push_back({RecordKind::kEntry, groups[i], 0, std::move(entries[i])});
+        auto done = co_await log_->append(std::move(records));
+        if (!done) {
+            // Without a log there is no promise to make. A restart replays what was promised.
+            log::error("log cannot be written, ending why=\"{}\"", done.error().message());
+            ::_exit(1);
+        }
+        lastAppend_ = ring_.now();
+        server_->durable(now(), write, effects_);
+        ring_.prepareSoon(*this);
+        co_return Ok{};
+    }
+    Task<> call(GroupId group, GroupId to, std::string body, u64 token) {
+        auto reply = co_await caller_.run(to, std::move(body), false);
+        server_->heard(now(), group, token, reply, effects_);
+        ring_.prepareSoon(*this);
+        co_return Ok{};
+    }
+    Task<> tell(GroupId group, std::string address, std::string body, u64 token) {
+        net::Message message;
+        message.kind = net::Kind::kHost;
+        message.body = std::move(body);
+        net::Address to{address};
+        auto reply = co_await pool_.call(to, std::move(message), 10 * kSecond);
+        Result<std::string> heard = Error(Code::Unavailable);
+        if (reply) heard = reply->body;
+        else heard = reply.error();
+        server_->heard(now(), group, token, heard, effects_);
+        ring_.prepareSoon(*this);
+        co_return Ok{};
+    }
+
+    // --- what goes on by itself -----------------------------------------------------------------------------------
+    Task<> ticks() {
+        while (!stopping_) {
+            Sleep nap(ring_, kTickNs);
+            co_await nap;
+            server_->tick(now(), effects_);
+            if (log_->wantsMark() && ring_.now().value - lastAppend_.value >= 50 * kMillisecond) {
+                auto marked = co_await log_->markSynced();
+                if (!marked) log::warn("log mark failed why=\"{}\"", marked.error().message());
+            }
+            ring_.prepareSoon(*this);
+        }
+        co_return Ok{};
+    }
+    // Segments are dropped once every row of their entries is flushed.
+    Task<> flushes() {
+        while (!stopping_) {
+            Sleep nap(ring_, kFlushCheckNs);
+            co_await nap;
+            const std::vector<u64> closed = log_->closedSegments();
+            if (closed.empty() || !log_->trouble().empty()) continue;
+            // All of closed segments is durable when a write behind them is; then it is applied, too.
+            const u64 upTo = server_->lastWrite();
+            while (server_->durableWrite() < upTo) {
+                Sleep wait(ring_, 5 * kMillisecond);
+                co_await wait;
+            }
+            bool fine = false;
+            auto job = offload_.run([&] { fine = kv_->flush(); });
+            co_await job;
+            if (fine) log_->drop(closed);
+            else log::error("rows cannot be flushed, the log is kept dir={}", dir_.rowsPath());
+        }
+        co_return Ok{};
+    }
+    Task<> presence() {
+        ServerId id;
+        Incarnation incarnation;
+        while (!stopping_) {
+            if (id.value == 0) {
+                registry::Register reg;
+                reg.name = options_.name;
+                reg.role = role_.role;
+                reg.address = network_.address();
+                reg.domain = options_.common.domain;
+                auto reply = co_await registrar_.mutate(kRegistryGroup, reg);
+                if (!reply) {
+                    log::warn("registration failed why=\"{}\"", reply.error().message());
+                    Sleep nap(ring_, kSecond);
+                    co_await nap;
+                    continue;
+                }
+                id = reply->id;
+                incarnation = reply->incarnation;
+                log::info("registered id={} incarnation={}", id.value, incarnation.value);
+            }
+            registry::Heartbeat beat;
+            beat.server = id;
+            beat.incarnation = incarnation;
+            beat.wall = ring_.wall();
+            for (const auto& [group, _] : server_->appliedIndexes()) if (server_->leads(group)) beat.leads.push_back(group);
+            auto heard = co_await caller_.query(kRegistryGroup, beat);
+            if (!heard) {
+                const Code code = heard.error().code;
+                log::warn("heartbeat refused why=\"{}\"", heard.error().message());
+                if (code == Code::NotFound) id = {};        // a registry that was made anew
+                if (code == Code::Stale) {
+                    log::error("a newer process has the name {}, ending", options_.name);
+                    ::_exit(1);
+                }
+            }
+            Sleep nap(ring_, kHeartbeatNs);
+            co_await nap;
+        }
+        co_return Ok{};
+    }
+
+    Ring& ring_;
+    const HostOptions options_;
+    HostRole role_;
+    net::Keys keys_;
+    DataDir dir_;
+    Offload offload_;
+    net::Credentials credentials_;
+    net::Server network_;
+    net::Pool pool_;
+    Directory directory_;
+    net::GroupCaller caller_, registrar_;
+    std::unique_ptr<store::KvRocksdb> kv_;
+    std::unique_ptr<Server> server_;
+    std::unique_ptr<SegmentLog> log_;
+    Effects effects_;
+    std::map<u64, net::Reply> replies_;
+    TaskGroup tasks_;
+    u64 lastToken_ = 0;
+    Monotonic lastAppend_;
+    bool stopping_ = false;
+};
+
+int fail(const std::string& what) {
+    log::error("cannot start why=\"{}\"", what);
+    std::fprintf(stderr, "%s\n", what.c_str());
+    return 1;
+}
+
+Task<> endOnSignal(Signals& signals) {
+    const int number = co_await signals.wait();
+    log::info("stopped signal={}", number);
+    ::_exit(0);
+}
+
+}  // namespace
+
+void hostFlags(Flags& flags, HostOptions& options) {
+    flags.common(options.common);
+    flags.option("--name", options.name, "Name of this process in the cluster, as shard-0");
+    flags.option("--address-file", options.address_file, "File to write the address to, once listening");
+}
+
+int runHost(const HostOptions& options, HostRole role) {
+    raiseFileLimit();
+    log::Options logging;
+    logging.path = options.common.log_file;
+    logging.name = options.name;
+    if (auto level = log::levelOf(options.common.log_level)) logging.level = *level;
+    else return fail(level.error().message());
+    if (auto started = log::start(logging); !started) return fail(started.error().message());
+    auto config = Config::find(options.common.config);
+    if (!config) return fail(config.error().message());
+    if (options.name.empty() || options.common.dir.empty()) return fail("--name and --dir are needed");
+    auto keys = net::Keys::load(config->path("cluster_key"));
+    if (!keys) return fail(keys.error().message());
+    auto dir = DataDir::open(options.common.dir, role.kind, options.name, keys->cluster());
+    if (!dir) return fail(dir.error().message());
+    auto ring = Ring::makeOrExit({.spin_ns = 30 * kMicrosecond});
+    Signals signals(*ring);
+    const Common common = options.common;
+    auto registry = [common]() -> std::vector<std::string> {
+        if (!common.registry.empty()) return common.registry;
+        auto fresh = Config::find(common.config);       // its ports may be others by now
+        if (!fresh) return {};
+        auto addresses = fresh->registry();
+        if (!addresses) return {};
+        return *addresses;
+    };
+    auto shell = std::make_unique<Shell>(*ring, options, std::move(role), *keys, std::move(*dir), registry);
+    if (auto opened = shell->open(); !opened) return fail(opened.error().message());
+    shell->start();
+    ring->spawn(endOnSignal(signals));
+    ring->run();
+    ::_exit(0);
+}
+
+}  // namespace skua::raft
