@@ -39,6 +39,19 @@ private:
     bool given_ = false;
 };
 
+// The bytes of another file, its holes as holes.
+class ReaderSource final : public Source {
+public:
+    explicit ReaderSource(FileReader& reader) : reader_(reader) {}
+    Task<Result<Some>> next() override;
+
+private:
+    FileReader& reader_;
+    u64 at_ = 0;
+    std::vector<Buffer> pieces_;
+    std::size_t given_ = 0;
+};
+
 struct PutOptions {
     u32 mode = 0644;
     Owner owner;
@@ -106,9 +119,17 @@ public:
     Task<Result<u64>> purge(std::string path);
 
 private:
-    Task<Result<u64>> removeBelow(InodeId dir, std::string path, bool now, const std::function<void(u64)>& progress, u64& done, u32 depth);
+    struct Removing {
+        bool now = false;
+        std::function<void(u64)> progress;
+        u64 done = 0;
+        Error error;
+    };
+    Task<Result<>> removeBelow(InodeId dir, std::string path, Removing& removing, u32 depth);
+    Task<> removeName(InodeId dir, std::string name, InodeId inode, std::string path, Removing& removing, Semaphore& permits);
+    Task<Result<>> removeDirectory(InodeId dir, std::string name, bool now);
     Task<Result<u64>> undeleteBelow(InodeId dir, std::string path, u32 depth);
-    Task<Result<>> removeOne(InodeId dir, std::string name, InodeId inode, bool now);
+    Task<Result<>> undeleteOne(Place from, Place to, Version version);
     Client& client_;
 };
 

@@ -63,6 +63,8 @@ public:
     Task<Result<Attributes>> mkdir(InodeId dir, std::string name, u32 mode, Owner owner);
     Task<Result<>> rmdir(InodeId dir, std::string name);
     Task<Result<InodeId>> unlink(InodeId dir, std::string name, InodeId expected = {}, bool hold = false);
+    // The same, with the time that names the past entry.
+    Task<Result<shard::Unlink::Reply>> unlinkEntry(InodeId dir, std::string name, InodeId expected = {}, bool hold = false);
     // `moved` may be none (then it is looked up). The replaced inode, if there was one.
     Task<Result<InodeId>> rename(InodeId from_dir, std::string from_name, InodeId to_dir, std::string to_name, InodeId moved,
                                  RenameFlags flags = {});

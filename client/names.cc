@@ -19,10 +19,15 @@ Task<Result<>> Metadata::rmdir(InodeId dir, std::string name) {
     co_return Ok{};
 }
 
-Task<Result<InodeId>> Metadata::unlink(InodeId dir, std::string name, InodeId expected, bool hold) {
+Task<Result<shard::Unlink::Reply>> Metadata::unlinkEntry(InodeId dir, std::string name, InodeId expected, bool hold) {
     CO_TRY_OK(checkName(name));
     shard::Unlink request{dir, name, expected, hold};
-    CO_TRY(auto reply, co_await caller_.mutate(groupOf(dir.shard()), request));
+    auto reply = co_await caller_.mutate(groupOf(dir.shard()), request);
+    co_return reply;
+}
+
+Task<Result<InodeId>> Metadata::unlink(InodeId dir, std::string name, InodeId expected, bool hold) {
+    CO_TRY(auto reply, co_await unlinkEntry(dir, name, expected, hold));
     co_return reply.inode;
 }
 

@@ -4,8 +4,9 @@
 //   InodeId inode = id.inode(InodeType::kFile);   ContentId content = id.content();   BlockId b = id.block(content);
 //
 // A thousand per shard at a time; the next thousand is asked for when half are used. A NewId keeps its
-// reservation alive: those in use are extended every 15 minutes, idle ones lapse. Counters of one range
-// serve inodes and contents alike: take one NewId for each.
+// reservation alive: those in use are extended every 15 minutes, idle ones lapse. One NewId gives one inode and
+// one content: a CommitFile names a single reservation, so a new file takes both from the same NewId. A later
+// content of the same inode takes another.
 #pragma once
 
 #include <functional>

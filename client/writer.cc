@@ -97,6 +97,9 @@ shard::SpanWithProofs holeSpan(u64 offset, u64 bytes) {
 
 FileWriter::FileWriter(Client& client, Policy policy, ShardId shard) : client_(client), policy_(std::move(policy)), shard_(shard) {}
 
+FileWriter::FileWriter(Client& client, Policy policy, NewId id)
+    : client_(client), policy_(std::move(policy)), shard_(id.from->shard), id_(std::move(id)), begun_(true) {}
+
 FileWriter::~FileWriter() {
     client_.spanBudget.give(currentBudget_);
     for (auto& p : parts_) client_.spanBudget.give(p.budget);

@@ -3,7 +3,7 @@
 //   FileWriter writer(client, policy, dir.shard());
 //   CO_TRY_OK(co_await writer.append(bytes));  ...  writer.skip(n) for holes
 //   CO_TRY(shard::NewContent content, co_await writer.finish());
-//   CommitFile{..., reservation: writer.reservation(), content}       the caller's
+//   CommitFile{..., reservation: writer.reservation(), inode: writer.id().inode(InodeType::kFile), content}
 //
 // Bytes are copied. Up to the policy's `inline` they stay in the NewContent. Else spans: cells are encoded
 // and sent as stripes fill, to services in distinct failure domains; two spans in flight. A block whose
@@ -57,6 +57,8 @@ class FileWriter {
 public:
     // The content will live in `shard`: that of the directory (new file) or of the inode (SetContent).
     FileWriter(Client& client, Policy policy, ShardId shard);
+    // Under an id that was taken before, whose content is not used yet.
+    FileWriter(Client& client, Policy policy, NewId id);
     ~FileWriter();
     FileWriter(const FileWriter&) = delete;
 

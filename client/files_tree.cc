@@ -1,0 +1,192 @@
+// The part of FileSystem that goes down trees, and brings back what was.
+#include <algorithm>
+#include "client/files.h"
+
+namespace skua::client {
+
+namespace {
+constexpr u32 kMaxDepth = 2048;
+constexpr u64 kAtOnce = 32;             // names being removed
+}  // namespace
+
+Task<> FileSystem::removeName(InodeId dir, std::string name, InodeId inode, std::string path, Removing& removing, Semaphore& permits) {
+    co_await permits.acquire();
+    auto gone = co_await client_.metadata.unlinkEntry(dir, name, inode);
+    if (gone && removing.now) {
+        auto purged = co_await client_.metadata.purgeEntry(dir, name, gone->until);
+        if (!purged && purged.code() != Code::NotFound && removing.error.code == Code::Ok) removing.error = withPath(purged.error(), path);
+    }
+    permits.release();
+    if (gone) {
+        removing.done++;
+        if (removing.progress) removing.progress(removing.done);
+    } else if (gone.code() != Code::NotFound && removing.error.code == Code::Ok) {
+        removing.error = withPath(gone.error(), path);
+    }
+    co_return Ok{};
+}
+
+Task<Result<>> FileSystem::removeDirectory(InodeId dir, std::string name, bool now) {
+    CO_TRY_OK(co_await client_.metadata.rmdir(dir, name));
+    if (!now) co_return Ok{};
+    CO_TRY(auto past, co_await client_.metadata.versions(dir, name));
+    for (auto& v : past)
+        if (v.directory) {
+            auto purged = co_await client_.metadata.purgeEntry(dir, name, v.until);
+            if (!purged && purged.code() != Code::NotFound) co_return purged.error();
+            break;
+        }
+    co_return Ok{};
+}
+
+Task<Result<>> FileSystem::removeBelow(InodeId dir, std::string path, Removing& removing, u32 depth) {
+    if (depth > kMaxDepth) co_return Error(Code::TooLarge, path + ": directories are nested too deeply");
+    u64 cookie = 0;
+    for (;;) {
+        auto some = co_await client_.metadata.readDir(dir, cookie, 1024);
+        if (!some) co_return withPath(some.error(), path);
+        std::vector<shard::DirEntry> directories;
+        Semaphore permits(kAtOnce);
+        TaskGroup group;
+        for (auto& e : some->entries) {
+            cookie = std::max(cookie, e.cookie);
+            if (e.inode.isDirectory()) directories.push_back(e);
+            else group.spawn(removeName(dir, e.name, e.inode, joinPath(path, e.name), removing, permits));
+        }
+        (void)co_await group.all();
+        if (removing.error.code != Code::Ok) co_return removing.error;
+        for (auto& d : directories) {
+            const std::string below = joinPath(path, d.name);
+            CO_TRY_OK(co_await removeBelow(d.inode, below, removing, depth + 1));
+            auto gone = co_await removeDirectory(dir, d.name, removing.now);
+            if (!gone && gone.code() != Code::NotFound) co_return withPath(gone.error(), below);
+            removing.done++;
+            if (removing.progress) removing.progress(removing.done);
+        }
+        if (some->end || some->entries.empty()) break;
+    }
+    co_return Ok{};
+}
+
+Task<Result<u64>> FileSystem::removeTree(std::string path, bool now, std::function<void(u64)> progress) {
+    CO_TRY(Place place, co_await resolveExisting(client_.metadata, path, Follow::kNotLast));
+    if (!place.isDirectory()) {
+        CO_TRY_OK(co_await unlink(path, now));
+        co_return 1;
+    }
+    if (place.name.empty()) co_return Error(Code::Busy, "/: the root stays");
+    Removing removing;
+    removing.now = now;
+    removing.progress = std::move(progress);
+    CO_TRY_OK(co_await removeBelow(place.attributes->inode, place.path, removing, 0));
+    auto gone = co_await removeDirectory(place.dir, place.name, now);
+    if (!gone) co_return withPath(gone.error(), place.path);
+    co_return removing.done + 1;
+}
+
+// --- the past -----------------------------------------------------------------------------------------------
+
+Task<Result<std::vector<Version>>> FileSystem::versions(std::string path) {
+    CO_TRY(Place place, co_await resolve(client_.metadata, path, Follow::kNotLast));
+    if (place.name.empty()) co_return Error(Code::Invalid, "/: the root was never anything else");
+    auto all = co_await client_.metadata.versions(place.dir, place.name);
+    if (!all) co_return withPath(all.error(), place.path);
+    co_return all;
+}
+
+Task<Result<>> FileSystem::undeleteOne(Place from, Place to, Version version) {
+    Metadata& metadata = client_.metadata;
+    if (to.dir == from.dir || version.directory) {
+        auto back = co_await metadata.undelete(from.dir, from.name, version.until, version.inode, to.dir, to.name);
+        if (!back) co_return withPath(back.error(), to.path);
+        co_return Ok{};
+    }
+    // A file comes back where it was; under a name that nobody has, then it moves.
+    const std::string between = ".undelete-" + std::to_string(version.until.value);
+    auto back = co_await metadata.undelete(from.dir, from.name, version.until, version.inode, from.dir, between);
+    if (!back) co_return withPath(back.error(), from.path);
+    RenameFlags flags;
+    flags.no_replace = true;
+    auto moved = co_await metadata.rename(from.dir, between, to.dir, to.name, version.inode, flags);
+    if (!moved) co_return withPath(moved.error(), joinPath(parentOf(from.path), between) + " -> " + to.path);
+    co_return Ok{};
+}
+
+Task<Result<>> FileSystem::undelete(std::string path, std::string to, Wall until) {
+    CO_TRY(Place place, co_await resolve(client_.metadata, path, Follow::kNotLast));
+    if (place.name.empty()) co_return Error(Code::Invalid, "/: the root was never removed");
+    auto all = co_await client_.metadata.versions(place.dir, place.name);
+    if (!all) co_return withPath(all.error(), place.path);
+    for (const Version& v : *all) {
+        if (until.value != 0 && v.until != until) continue;
+        if (v.kind == Version::Kind::kContent) {
+            // Without a time, a removed name is meant, not an earlier content.
+            if (until.value == 0) continue;
+            auto restored = co_await client_.metadata.restoreContent(v.inode, v.until);
+            if (!restored) co_return withPath(restored.error(), place.path);
+            co_return Ok{};
+        }
+        Place target = place;
+        if (!to.empty()) {
+            CO_TRY(target, co_await resolve(client_.metadata, to, Follow::kNotLast));
+            if (target.isDirectory() && target.dir.none()) co_return Error(Code::Exists, target.path);
+        }
+        if (target.exists()) co_return withPath(Error::exists(target.attributes->inode), target.path);
+        auto back = co_await undeleteOne(place, target, v);
+        co_return back;
+    }
+    co_return Error(Code::NotFound, place.path + " has no such past; `skua versions` lists what there is");
+}
+
+Task<Result<u64>> FileSystem::undeleteTree(std::string path, std::string to) {
+    CO_TRY_OK(co_await undelete(path, to, Wall{}));
+    const std::string now = to.empty() ? path : to;
+    CO_TRY(Place place, co_await resolveExisting(client_.metadata, now, Follow::kNotLast));
+    if (!place.isDirectory()) co_return 1;
+    CO_TRY(const u64 below, co_await undeleteBelow(place.attributes->inode, place.path, 0));
+    co_return below + 1;
+}
+
+// Of each name that is free now, what it named last.
+Task<Result<u64>> FileSystem::undeleteBelow(InodeId dir, std::string path, u32 depth) {
+    if (depth > kMaxDepth) co_return Error(Code::TooLarge, path + ": directories are nested too deeply");
+    auto past = co_await client_.metadata.listPast(dir);
+    if (!past) co_return withPath(past.error(), path);
+    std::map<std::string, shard::PastEntry> newest;
+    for (auto& e : *past) {
+        auto& kept = newest[e.name];
+        if (kept.name.empty() || kept.until < e.until) kept = e;
+    }
+    u64 done = 0;
+    for (auto& [name, e] : newest) {
+        auto back = co_await client_.metadata.undelete(dir, name, e.until, e.inode, dir, name);
+        if (back.code() == Code::Exists || back.code() == Code::NotFound) continue;
+        if (!back) co_return withPath(back.error(), joinPath(path, name));
+        done++;
+        if (!e.inode.isDirectory()) continue;
+        CO_TRY(const u64 below, co_await undeleteBelow(e.inode, joinPath(path, name), depth + 1));
+        done += below;
+    }
+    co_return done;
+}
+
+Task<Result<u64>> FileSystem::purge(std::string path) {
+    CO_TRY(Place place, co_await resolve(client_.metadata, path, Follow::kNotLast));
+    if (place.name.empty()) co_return Error(Code::Invalid, "/: the root has no past");
+    auto all = co_await client_.metadata.versions(place.dir, place.name);
+    if (!all) co_return withPath(all.error(), place.path);
+    u64 done = 0;
+    for (const Version& v : *all) {
+        Result<> purged = Ok{};
+        if (v.kind == Version::Kind::kEntry) {
+            purged = co_await client_.metadata.purgeEntry(place.dir, place.name, v.until);
+        } else {
+            purged = co_await client_.metadata.purgeContent(v.inode, v.until);
+        }
+        if (!purged && purged.code() != Code::NotFound) co_return withPath(purged.error(), place.path);
+        done++;
+    }
+    co_return done;
+}
+
+}  // namespace skua::client
