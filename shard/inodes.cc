@@ -98,7 +98,7 @@ std::optional<Attributes> attributesHere(const ShardConfig& config, const store:
 Result<Inode> fresh(const Context& ctx, InodeId id, InodeType type, u32 mode, u32 uid, u32 gid) {
     if (!id.wellFormed() || id.type() != type) return Error(Code::Invalid, "the new inode's id has another type");
     if (!isHere(ctx.config, id)) return notHere(id, ctx.config.shard);
-    if (Inodes::has(ctx.rows, {id})) return Error(Code::Invalid, show(id) + " is in use; take another id");
+    if (Inodes::has(ctx.rows, {id})) return Error::exists(id);
     Inode row;
     row.mode = mode;
     row.uid = uid;

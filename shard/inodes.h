@@ -21,7 +21,8 @@ Attributes attributesOf(InodeId, const Inode&);
 // None where the inode lives elsewhere or is gone.
 std::optional<Attributes> attributesHere(const ShardConfig&, const store::Reader&, InodeId);
 
-// A new inode's row: times of the entry, nlink 1 (a directory: 2). The id's type must fit and not be in use.
+// A new inode's row: times of the entry, nlink 1 (a directory: 2). The id's type must fit;
+// Exists{id} if it is in use: the same commit came before, or the client mixes its ids up.
 Result<Inode> fresh(const Context&, InodeId, InodeType, u32 mode, u32 uid, u32 gid);
 
 // Adds to the counts of an inode that may live elsewhere (then by the outbox: the answer to the client

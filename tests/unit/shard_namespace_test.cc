@@ -205,6 +205,15 @@ TEST(CommitFile, SaysWhatHasTheName) {
     EXPECT_EQ(r.error().inode, f);
 }
 
+TEST(CommitFile, AskedAnewItSaysThatItIsThere) {
+    World w;
+    const CommitFile c = w.commitOf(kRoot, "a", "bytes");
+    ASSERT_TRUE(w.ask(kS0, c));
+    auto again = w.ask(kS0, c);     // another RequestId: the first one's outcome was not known
+    ASSERT_EQ(again.code(), Code::Exists);
+    EXPECT_EQ(again.error().inode, c.inode);
+}
+
 TEST(CommitFile, ReplacingLeavesTheOldOneInThePast) {
     World w;
     const InodeId old = w.file(kRoot, "a", "old");

@@ -108,7 +108,7 @@ TEST(CreateDir, ThenDropDirLeavesNothing) {
     const InodeId d = InodeId::make(InodeType::kDirectory, 50, kS0);
     ASSERT_TRUE(w.step(1, 0, CreateDir{d, kRoot, 0700, 1, 2}));
     EXPECT_EQ(w.attributes(d)->parent, kRoot);
-    EXPECT_EQ(w.step(1, 1, CreateDir{d, kRoot, 0700, 1, 2}).code(), Code::Invalid);
+    EXPECT_EQ(w.step(1, 1, CreateDir{d, kRoot, 0700, 1, 2}).code(), Code::Exists);
     EXPECT_EQ(w.step(1, 2, CreateDir{InodeId::make(InodeType::kFile, 51, kS0), kRoot, 0700, 1, 2}).code(), Code::Invalid);
     ASSERT_TRUE(w.step(1, 3, DropDir{d}));
     EXPECT_TRUE(w.step(1, 4, DropDir{d})) << "already gone";
