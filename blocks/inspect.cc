@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <filesystem>
 #include "blocks/disk.h"
 #include "blocks/invariants.h"
 #include "blocks/store.h"
@@ -38,7 +39,8 @@ int inspect(const std::string& dir, bool list, bool check, bool json) {
     const DiskFormat& f = disk->info();
     u64 blocks = 0, bytes = 0, bad = 0;
     std::vector<std::string> wrong;
-    {
+    const bool used = std::filesystem::exists(dir + "/index/CURRENT");
+    if (used) {
         auto index = Index::open(dir, false);
         if (!index) return fail(index.error());
         wrong = problems(**index, f.segment);
@@ -57,7 +59,7 @@ int inspect(const std::string& dir, bool list, bool check, bool json) {
             if (part->size() < kMaxIdsPerMessage) break;
         }
     }
-    if (check) {
+    if (used && check) {
         auto ring = Ring::makeOrExit();
         BufferPool pieces(kMaxPiece, 8);
         StoreOptions o;
