@@ -1,0 +1,84 @@
+// Commands: what `skua` can do, one file each. A command adds itself to the Flags (names, help, example: the
+// man pages and the completion come from the same declarations) and says what to run.
+//
+//   void addLs(Commands& all) {
+//       auto o = std::make_shared<LsOptions>();
+//       Flags& f = all.add("ls", "Lists a directory", "skua ls -l /data", [o] { return ls(*o); });
+//       f.positional("PATH", o->path, "What to list");
+//   }
+//
+// Exit codes: 0 fine, 1 failed, 2 usage. Messages go to stderr and name the path, what happened, what to do.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+#include "client/files.h"
+#include "client/process.h"
+#include "core/base/flags.h"
+
+namespace skua::cli {
+
+using client::Client;
+using client::FileSystem;
+
+inline constexpr int kFine = 0, kFailed = 1, kUsage = 2, kInterrupted = 130;
+
+struct Settings {
+    std::string config;             // --config
+    std::string program;            // argv[0]
+};
+
+class Commands {
+public:
+    Commands(Flags& root, Settings& settings) : root_(root), settings(settings) {}
+    // `name` may be two words ("cluster up"): the first is made once.
+    Flags& add(const std::string& name, const std::string& help, const std::string& example, std::function<int()> run);
+    // Of the command that was chosen; kUsage if none.
+    int run();
+
+    struct Command {
+        std::string name, help, example;
+        Flags* flags = nullptr;
+        std::function<int()> run;
+    };
+    const std::vector<Command>& all() const { return all_; }
+    std::string groupHelp(const std::string& name) const;
+
+private:
+    Flags& root_;
+    std::vector<std::pair<std::string, Flags*>> groups_;
+    std::vector<Command> all_;
+
+public:
+    Settings& settings;
+};
+
+// --- for commands ----------------------------------------------------------------------------------------------
+
+// Prints "skua: message" to stderr; gives kFailed.
+int fail(const Error& error);
+int fail(const std::string& message);
+int usage(const std::string& message);
+void print(const std::string& text);                // to stdout; a closed pipe ends the program silently
+void print(const nlohmann::json& value);
+
+// Runs `work` with a started client. Errors of both are printed.
+int withClient(const Settings& settings, const std::function<Task<Result<>>(Client&)>& work);
+// The same, with an exit code of its own.
+int withProcess(const Settings& settings, const std::function<int(client::Process&)>& work);
+
+// "skua:/a" -> "/a"; a bare "/a" too. Invalid: it is no remote path.
+Result<std::string> remotePath(const std::string& text);
+bool isRemote(const std::string& text);             // begins with "skua:"
+
+client::Owner ourOwner();                           // of new files: the user who runs us
+std::string humanBytes(u64 bytes);                  // "1.5 GiB"
+std::string humanTime(Wall wall);                   // "2026-11-22 13:05"
+std::string modeText(u32 mode);                     // "drwxr-xr-x"
+nlohmann::json toJson(const Attributes& a);
+Wall wallNow();
+
+}  // namespace skua::cli
