@@ -39,13 +39,14 @@ std::vector<BlockId> idsOf(const std::vector<SpanWithProofs>& spans) {
 }
 
 // Puts `spans` behind `covered`, which it moves on; the caller has checked the reservation.
-Result<> append(Context& ctx, ReservationId reservation, ContentId content, const std::vector<SpanWithProofs>& spans, u64& covered,
-                u64& stored) {
+Result<> append(Context& ctx, ReservationId reservation, ContentId content, const std::vector<SpanWithProofs>& spans,
+                u64& covered, u64& stored) {
     if (spans.size() > kMaxSpansPerCommit) return Error(Code::Invalid, "too many spans in one request: stage them in batches");
     SpanRowsOf rows(ctx, content);
     for (const SpanWithProofs& s : spans) {
         TRY_OK(checkSpan(content, reservation, s.span));
-        if (s.span.offset != covered) return badSpan(s.span, "expected at " + std::to_string(covered) + ", without gap or overlap");
+        if (s.span.offset != covered)
+            return badSpan(s.span, "expected at " + std::to_string(covered) + ", without gap or overlap");
         covered = s.span.end();
         rows.put(s.span);
     }
@@ -106,7 +107,7 @@ Result<PastContentRow> loadPast(const Context& ctx, InodeId inode, Wall until) {
                                  Error(Code::NotFound, show(inode) + " has no past content of that time"));
 }
 
-}  // namespace
+} // namespace
 
 // --- checks -----------------------------------------------------------------------------------------------
 
@@ -132,7 +133,8 @@ Result<> checkProofs(const Reading& r, const std::vector<SpanWithProofs>& spans)
 }
 
 Result<> checkSpan(ContentId content, ReservationId reservation, const SpanRecord& s) {
-    if (s.offset > kMaxFileSize || s.bytes() > kMaxFileSize - s.offset) return Error(Code::TooLarge, "a file has at most 2^60 bytes");
+    if (s.offset > kMaxFileSize || s.bytes() > kMaxFileSize - s.offset)
+        return Error(Code::TooLarge, "a file has at most 2^60 bytes");
     if (s.geometry.hole()) {
         if (s.hole_length == 0 || s.length != 0 || !s.blocks.empty() || s.geometry != Geometry{})
             return badSpan(s, "a hole has a hole_length and nothing else");
@@ -150,12 +152,14 @@ Result<> checkSpan(ContentId content, ReservationId reservation, const SpanRecor
             continue;
         }
         there++;
-        if (b.id.content != content || b.id.reservation != reservation) return badSpan(s, "a block is not of this content and reservation");
+        if (b.id.content != content || b.id.reservation != reservation)
+            return badSpan(s, "a block is not of this content and reservation");
         for (std::size_t j = 0; j < i; j++)
             if (s.blocks[j].service == b.service) return badSpan(s, "two blocks on one service");
     }
     const u32 least = std::min<u32>(s.geometry.blocks(), s.geometry.data + 1u);
-    if (there < least) return badSpan(s, "only " + std::to_string(there) + " blocks are there, at least " + std::to_string(least) + " must be");
+    if (there < least)
+        return badSpan(s, "only " + std::to_string(there) + " blocks are there, at least " + std::to_string(least) + " must be");
     return Ok{};
 }
 
@@ -192,7 +196,8 @@ Result<> make(Context& ctx, ReservationId id, const NewContent& c, Inode& inode)
     else if (staged->reservation != id) return Error(Code::Invalid, "staged under another reservation");
     if (c.inline_bytes) {
         if (staged || !c.spans.empty() || c.span_count != 0) return Error(Code::Invalid, "inline bytes and spans at once");
-        if (c.inline_bytes->value.size() > kMaxInline) return Error(Code::TooLarge, "more inline bytes than 64 KiB: write blocks");
+        if (c.inline_bytes->value.size() > kMaxInline)
+            return Error(Code::TooLarge, "more inline bytes than 64 KiB: write blocks");
         if (c.inline_bytes->value.size() != c.size) return Error(Code::Invalid, "size is not that of the inline bytes");
     }
     u64 covered = staged ? staged->covered : 0, stored = c.inline_bytes ? c.size : staged ? staged->stored : 0;
@@ -202,7 +207,7 @@ Result<> make(Context& ctx, ReservationId id, const NewContent& c, Inode& inode)
         return Error(Code::Invalid, "spans cover " + std::to_string(covered) + " of " + std::to_string(c.size) + " bytes");
     if (count != c.span_count)
         return Error(Code::Invalid, std::to_string(count) + " spans are there, the request says " + std::to_string(c.span_count));
-    if (staged) Staged::erase(ctx.rows, {c.content});          // its expiry row will find nothing
+    if (staged) Staged::erase(ctx.rows, {c.content}); // its expiry row will find nothing
     inode.content = c.content;
     inode.generation = kFirstGeneration;
     inode.size = c.size;
@@ -219,7 +224,8 @@ void toPast(Context& ctx, InodeId id, const Inode& inode) {
     // The inode does not know its directory (it may have several), so the shard's own policy decides.
     const expiry::Fate fate = expiry::fateOf(ctx, ctx.config.policy);
     const Wall until = ctx.now.wall;
-    PastContentRow row{inode.content, inode.generation, inode.size, inode.stored, inode.mtime, inode.inline_bytes, fate.purge, fate.not_before, {}};
+    PastContentRow row{inode.content, inode.generation, inode.size, inode.stored, inode.mtime, inode.inline_bytes,
+                       fate.purge,    fate.not_before,  {}};
     row.filed = expiry::file(ctx, Due::at(fate.purge), ExpiryKind::kPastContent, id.value, until.value);
     PastContentRows::put(ctx.rows, {id, wire::Newest::of(until)}, row);
     totals::add(ctx, {.past_bytes = static_cast<i64>(row.stored)});
@@ -247,18 +253,20 @@ Result<> purgePast(Context& ctx, InodeId id, Wall until) {
     TRY(PastContentRow row, loadPast(ctx, id, until));
     expiry::unfile(ctx, row.filed, ExpiryKind::kPastContent, id.value, until.value);
     row.purge = std::min(row.purge, ctx.now.wall);
-    row.filed = expiry::file(ctx, Due::at(std::max(row.not_before, ctx.now.age)), ExpiryKind::kPastContent, id.value, until.value);
+    row.filed =
+        expiry::file(ctx, Due::at(std::max(row.not_before, ctx.now.age)), ExpiryKind::kPastContent, id.value, until.value);
     PastContentRows::put(ctx.rows, {id, wire::Newest::of(until)}, row);
     return Ok{};
 }
 
-}  // namespace contents
+} // namespace contents
 
 // --- when it is due ----------------------------------------------------------------------------------------------
 
 namespace expiry {
 
-template <> void expire<ExpiryKind::kPastContent>(Context& ctx, const ExpiryKey& key, const Expiry&) {
+template <>
+void expire<ExpiryKind::kPastContent>(Context& ctx, const ExpiryKey& key, const Expiry&) {
     const InodeId inode{key.id};
     const PastContentKey at{inode, wire::Newest::of(key.extra)};
     auto row = PastContentRows::get(ctx.rows, at);
@@ -274,7 +282,8 @@ template <> void expire<ExpiryKind::kPastContent>(Context& ctx, const ExpiryKey&
     contents::die(ctx, row->content);
 }
 
-template <> void expire<ExpiryKind::kStaged>(Context& ctx, const ExpiryKey& key, const Expiry&) {
+template <>
+void expire<ExpiryKind::kStaged>(Context& ctx, const ExpiryKey& key, const Expiry&) {
     const ContentId content{key.id};
     auto row = Staged::get(ctx.rows, {content});
     if (!row) return;
@@ -291,9 +300,15 @@ template <> void expire<ExpiryKind::kStaged>(Context& ctx, const ExpiryKey& key,
     contents::die(ctx, content);
 }
 
-template <> void expire<ExpiryKind::kDyingContent>(Context& ctx, const ExpiryKey& key, const Expiry&) { contents::die(ctx, {key.id}); }
+template <>
+void expire<ExpiryKind::kDyingContent>(Context& ctx, const ExpiryKey& key, const Expiry&) {
+    contents::die(ctx, {key.id});
+}
 
-template <> void expire<ExpiryKind::kDyingInode>(Context& ctx, const ExpiryKey& key, const Expiry&) { contents::pastsDie(ctx, {key.id}); }
+template <>
+void expire<ExpiryKind::kDyingInode>(Context& ctx, const ExpiryKey& key, const Expiry&) {
+    contents::pastsDie(ctx, {key.id});
+}
 
-}  // namespace expiry
-}  // namespace skua::shard
+} // namespace expiry
+} // namespace skua::shard

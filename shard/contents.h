@@ -13,13 +13,13 @@
 
 namespace skua::shard::contents {
 
-inline constexpr Generation kFirstGeneration{1};        // of every content; each edit counts up
-inline constexpr u32 kSpansInOpen = 64;                 // that come with Open
-inline constexpr u32 kMostSpans = 1'024;                // in one answer of Spans
-inline constexpr u32 kSpansPerStep = 16;                // of a dying content
-inline constexpr u32 kMostReplaced = 16'384;            // spans that one edit may replace: TooLarge over it
-inline constexpr u64 kStagedFor = 24 * kHour;           // of age, after the last StageSpans; longer while reserved
-inline constexpr u32 kMostGarbage = 4'096;              // rows in one TakeGarbage, DoneGarbage, Fate, ReportBad
+inline constexpr Generation kFirstGeneration{1}; // of every content; each edit counts up
+inline constexpr u32 kSpansInOpen = 64;          // that come with Open
+inline constexpr u32 kMostSpans = 1'024;         // in one answer of Spans
+inline constexpr u32 kSpansPerStep = 16;         // of a dying content
+inline constexpr u32 kMostReplaced = 16'384;     // spans that one edit may replace: TooLarge over it
+inline constexpr u64 kStagedFor = 24 * kHour;    // of age, after the last StageSpans; longer while reserved
+inline constexpr u32 kMostGarbage = 4'096;       // rows in one TakeGarbage, DoneGarbage, Fate, ReportBad
 
 // --- checks -----------------------------------------------------------------------------------------------
 // The leader's, before it proposes: every block that is there has a receipt by its service.
@@ -50,7 +50,7 @@ Result<> purgePast(Context&, InodeId, Wall until);
 Result<> replaceBlock(Context&, const ReplaceBlock&);
 void reportBad(Context&, BlockServiceId, const std::vector<BlockId>&);
 Result<std::vector<FateOf>> fates(const Reading&, BlockServiceId, const std::vector<BlockId>&);
-void addGarbage(Context&, const std::vector<BlockRef>&);        // those that are there
+void addGarbage(Context&, const std::vector<BlockRef>&); // those that are there
 
 // --- reading ------------------------------------------------------------------------------------------------------
 // The span that `offset` is in.
@@ -59,4 +59,4 @@ std::optional<SpanRecord> spanAt(const store::Reader&, ContentId, u64 offset);
 bool readSpans(const store::Reader&, ContentId, u64 from, u32 limit, std::vector<SpanRecord>&);
 Generation generationOf(const store::Reader&, ContentId);
 
-}  // namespace skua::shard::contents
+} // namespace skua::shard::contents

@@ -19,7 +19,9 @@ BlocksByContent group(const ShardConfig& config, const std::vector<BlockId>& blo
 }
 
 // Those of `wanted` that the spans of the content have on the service; visits each such span once.
-template <class V> void findBlocks(const store::Reader& rows, BlockServiceId service, ContentId content, const std::set<BlockId>& wanted, V&& visit) {
+template <class V>
+void findBlocks(const store::Reader& rows, BlockServiceId service, ContentId content, const std::set<BlockId>& wanted,
+                V&& visit) {
     const auto there = OnServices::get(rows, {service, content});
     if (!there) return;
     std::size_t left = std::min<std::size_t>(wanted.size(), there->blocks);
@@ -33,7 +35,7 @@ template <class V> void findBlocks(const store::Reader& rows, BlockServiceId ser
     });
 }
 
-}  // namespace
+} // namespace
 
 void addGarbage(Context& ctx, const std::vector<BlockRef>& blocks) {
     i64 added = 0;
@@ -65,7 +67,8 @@ Result<std::vector<FateOf>> fates(const Reading& r, BlockServiceId service, cons
     for (const BlockId& b : blocks) {
         auto at = alive.find(b.reservation);
         // One that this shard has not given yet is nobody's to judge; neither is another shard's content.
-        if (at == alive.end()) at = alive.emplace(b.reservation, b.reservation.value > last || Reservations::has(r.rows, {b.reservation})).first;
+        if (at == alive.end())
+            at = alive.emplace(b.reservation, b.reservation.value > last || Reservations::has(r.rows, {b.reservation})).first;
         if (at->second || !isHere(r.config, b.content)) out.push_back(FateOf::kKeep);
         else out.push_back(referenced.contains(b) ? FateOf::kReferenced : FateOf::kDead);
     }
@@ -87,4 +90,4 @@ void reportBad(Context& ctx, BlockServiceId service, const std::vector<BlockId>&
     }
 }
 
-}  // namespace skua::shard::contents
+} // namespace skua::shard::contents

@@ -18,10 +18,13 @@ namespace {
 // The first span that begins in [from, to].
 std::optional<SpanRecord> firstIn(const store::Reader& rows, ContentId content, u64 from, u64 to) {
     std::optional<SpanRecord> found;
-    SpanRows::scan(rows, ContentPrefix{content}, [&](const SpanKey& key, const SpanRecord& s) {
-        if (key.offset <= to) found = s;
-        return false;
-    }, SpanKey{content, from});
+    SpanRows::scan(
+        rows, ContentPrefix{content},
+        [&](const SpanKey& key, const SpanRecord& s) {
+            if (key.offset <= to) found = s;
+            return false;
+        },
+        SpanKey{content, from});
     return found;
 }
 
@@ -46,11 +49,14 @@ bool touch(const store::Reader& rows, ContentId content, Range range, std::map<u
     if (range.from >= range.to) return true;
     const auto first = spanAt(rows, content, range.from);
     const u64 start = first ? first->offset : range.from;
-    SpanRows::scan(rows, ContentPrefix{content}, [&](const SpanKey& key, const SpanRecord& s) {
-        if (key.offset >= range.to) return false;
-        touched.emplace(key.offset, s);
-        return touched.size() <= kMostReplaced;
-    }, SpanKey{content, start});
+    SpanRows::scan(
+        rows, ContentPrefix{content},
+        [&](const SpanKey& key, const SpanRecord& s) {
+            if (key.offset >= range.to) return false;
+            touched.emplace(key.offset, s);
+            return touched.size() <= kMostReplaced;
+        },
+        SpanKey{content, start});
     return touched.size() <= kMostReplaced;
 }
 
@@ -62,7 +68,8 @@ void letWait(Context& ctx, ContentId content, const std::vector<BlockRef>& block
     u32 part = 0;
     for (std::size_t i = 0; i < blocks.size(); i += kPerRow) {
         const std::size_t end = std::min(blocks.size(), i + kPerRow);
-        Replaced::put(ctx.rows, {content, since, part++}, {{blocks.begin() + static_cast<i64>(i), blocks.begin() + static_cast<i64>(end)}});
+        Replaced::put(ctx.rows, {content, since, part++},
+                      {{blocks.begin() + static_cast<i64>(i), blocks.begin() + static_cast<i64>(end)}});
     }
     expiry::file(ctx, Due::at(Age{ctx.now.age.value + kSafeAge}), ExpiryKind::kReplacedSpan, content.value, since.value);
 }
@@ -89,7 +96,7 @@ Result<> useNewBlocks(Context& ctx, const EditContent& op) {
     return reservations::useBlocks(ctx, op.reservation, op.content, ids);
 }
 
-}  // namespace
+} // namespace
 
 std::optional<SpanRecord> spanAt(const store::Reader& rows, ContentId content, u64 offset) {
     // Rows can be found only forwards. Go back in growing steps until some span begins before or at `offset`.
@@ -104,7 +111,7 @@ std::optional<SpanRecord> spanAt(const store::Reader& rows, ContentId content, u
     // Then halve, towards the last one that does.
     u64 low = best->offset + 1, high = offset;
     while (low <= high) {
-        if (best->end() > offset) break;                // spans do not overlap: this is it
+        if (best->end() > offset) break; // spans do not overlap: this is it
         const u64 middle = low + (high - low) / 2;
         if (auto s = firstIn(rows, content, middle, high)) {
             best = std::move(s);
@@ -123,13 +130,19 @@ bool readSpans(const store::Reader& rows, ContentId content, u64 from, u32 limit
     if (!first) return false;
     bool more = false;
     u64 next = first->offset;
-    SpanRows::scan(rows, ContentPrefix{content}, [&](const SpanKey&, const SpanRecord& s) {
-        if (s.offset != next) return false;             // a dying content: nothing may look like a hole
-        if (to.size() == limit) { more = true; return false; }
-        next = s.end();
-        to.push_back(s);
-        return true;
-    }, SpanKey{content, first->offset});
+    SpanRows::scan(
+        rows, ContentPrefix{content},
+        [&](const SpanKey&, const SpanRecord& s) {
+            if (s.offset != next) return false; // a dying content: nothing may look like a hole
+            if (to.size() == limit) {
+                more = true;
+                return false;
+            }
+            next = s.end();
+            to.push_back(s);
+            return true;
+        },
+        SpanKey{content, first->offset});
     return more;
 }
 
@@ -144,7 +157,8 @@ Result<> edit(Context& ctx, const EditContent& op, Inode& inode) {
     if (op.size > kMaxFileSize) return Error(Code::TooLarge, "a file has at most 2^60 bytes");
     if (op.inline_bytes) {
         if (!op.spans.empty()) return Error(Code::Invalid, "inline bytes and spans at once");
-        if (op.inline_bytes->value.size() > kMaxInline) return Error(Code::TooLarge, "more inline bytes than 64 KiB: write blocks");
+        if (op.inline_bytes->value.size() > kMaxInline)
+            return Error(Code::TooLarge, "more inline bytes than 64 KiB: write blocks");
         if (op.inline_bytes->value.size() != op.size) return Error(Code::Invalid, "size is not that of the inline bytes");
     }
     TRY_OK(checkPuts(op));
@@ -161,7 +175,7 @@ Result<> edit(Context& ctx, const EditContent& op, Inode& inode) {
 
     SpanRowsOf rows(ctx, op.content);
     std::vector<BlockRef> replaced;
-    std::vector<SpanRecord> rests;          // of holes
+    std::vector<SpanRecord> rests; // of holes
     for (const auto& [offset, old] : touched) {
         rows.erase(old);
         addPresent(old, replaced);
@@ -169,7 +183,8 @@ Result<> edit(Context& ctx, const EditContent& op, Inode& inode) {
         for (const Range& rest : without({old.offset, std::min(old.end(), op.size)}, op.spans)) {
             if (rest.from >= rest.to) continue;
             if (!old.geometry.hole())
-                return Error(Code::Invalid, "the span at " + std::to_string(offset) + " is covered in part: put all of it, cut at the new size");
+                return Error(Code::Invalid,
+                             "the span at " + std::to_string(offset) + " is covered in part: put all of it, cut at the new size");
             rests.push_back({.offset = rest.from, .hole_length = rest.to - rest.from, .geometry = {}, .blocks = {}});
         }
     }
@@ -192,7 +207,8 @@ Result<> edit(Context& ctx, const EditContent& op, Inode& inode) {
 
 Result<> replaceBlock(Context& ctx, const ReplaceBlock& op) {
     auto span = SpanRows::get(ctx.rows, {op.content, op.offset});
-    if (!span || op.index >= span->blocks.size()) return Error(Code::NotFound, "no such span or block: it was replaced or removed");
+    if (!span || op.index >= span->blocks.size())
+        return Error(Code::NotFound, "no such span or block: it was replaced or removed");
     BlockRef& old = span->blocks[op.index];
     if (old.id != op.old_id) return Error(Code::Conflict, "another block stands there by now");
     if (op.block.sum != old.sum) return Error(Code::Invalid, "the new block has other bytes than the old one");
@@ -215,11 +231,12 @@ Result<> replaceBlock(Context& ctx, const ReplaceBlock& op) {
     return Ok{};
 }
 
-}  // namespace skua::shard::contents
+} // namespace skua::shard::contents
 
 namespace skua::shard::expiry {
 
-template <> void expire<ExpiryKind::kReplacedSpan>(Context& ctx, const ExpiryKey& key, const Expiry&) {
+template <>
+void expire<ExpiryKind::kReplacedSpan>(Context& ctx, const ExpiryKey& key, const Expiry&) {
     constexpr std::size_t kRowsPerStep = 4;
     std::vector<std::pair<ReplacedKey, ReplacedRow>> found;
     Replaced::scan(ctx.rows, ReplacedPrefix{{key.id}, {key.extra}}, [&](const ReplacedKey& at, const ReplacedRow& row) {
@@ -233,4 +250,4 @@ template <> void expire<ExpiryKind::kReplacedSpan>(Context& ctx, const ExpiryKey
     if (found.size() == kRowsPerStep) file(ctx, Due::at(ctx.now.age), ExpiryKind::kReplacedSpan, key.id, key.extra);
 }
 
-}  // namespace skua::shard::expiry
+} // namespace skua::shard::expiry

@@ -1,8 +1,8 @@
 #include "shard/invariants.h"
 
+#include <sys/stat.h>
 #include <algorithm>
 #include <set>
-#include <sys/stat.h>
 #include "core/data/geometry.h"
 #include "shard/contents.h"
 #include "shard/span_rows.h"
@@ -28,7 +28,9 @@ struct Content {
 Content checkContent(const store::Reader& rows, ContentId content, bool whole, Problems& out) {
     Content found;
     std::set<BlockId> seen;
-    auto bad = [&](const SpanRecord& s, const std::string& why) { out.push_back(show(content) + " span at " + number(s.offset) + ": " + why); };
+    auto bad = [&](const SpanRecord& s, const std::string& why) {
+        out.push_back(show(content) + " span at " + number(s.offset) + ": " + why);
+    };
     SpanRows::scan(rows, ContentPrefix{content}, [&](const SpanKey& key, const SpanRecord& s) {
         if (key.offset != s.offset) bad(s, "filed at " + number(key.offset));
         if (whole && s.offset != found.covered) bad(s, "expected at " + number(found.covered));
@@ -55,8 +57,8 @@ Content checkContent(const store::Reader& rows, ContentId content, bool whole, P
     for (const auto& [service, blocks] : found.on) {
         const auto row = OnServices::get(rows, {service, content});
         if (!row || row->blocks != blocks)
-            out.push_back(show(content) + ": " + number(blocks) + " blocks on service " + number(service.value) + ", the on-service row says " +
-                          (row ? number(row->blocks) : "nothing"));
+            out.push_back(show(content) + ": " + number(blocks) + " blocks on service " + number(service.value) +
+                          ", the on-service row says " + (row ? number(row->blocks) : "nothing"));
     }
     // 5, and blocks that wait to become garbage.
     Replaced::scan(rows, ContentPrefix{content}, [&](const ReplacedKey&, const ReplacedRow& row) {
@@ -78,7 +80,8 @@ void checkNamed(const store::Reader& rows, const std::string& who, ContentId con
     }
     if (c.covered != size) out.push_back(who + ": spans cover " + number(c.covered) + " of " + number(size) + " bytes");
     if (c.stored != stored) out.push_back(who + ": " + number(c.stored) + " bytes are stored, the row says " + number(stored));
-    if (c.spans != 0 && contents::generationOf(rows, content) != generation) out.push_back(who + " has another generation than its content");
+    if (c.spans != 0 && contents::generationOf(rows, content) != generation)
+        out.push_back(who + " has another generation than its content");
 }
 
 // --- one row of each kind -----------------------------------------------------------------------------------------
@@ -95,7 +98,8 @@ void checkInode(const store::Reader& rows, InodeId id, const Inode& row, Problem
         entries += !e.target.none();
         return true;
     });
-    if (entries != row.directory->entries) out.push_back(who + ": " + number(entries) + " entries, its row says " + number(row.directory->entries));
+    if (entries != row.directory->entries)
+        out.push_back(who + ": " + number(entries) + " entries, its row says " + number(row.directory->entries));
     if (row.directory->closed && entries != 0) out.push_back(who + " is closed and has entries");
 }
 
@@ -104,7 +108,8 @@ void checkGarbage(const store::Reader& rows, BlockServiceId service, ContentId c
     if (!OnServices::has(rows, {service, content})) return;
     SpanRows::scan(rows, ContentPrefix{content}, [&](const SpanKey&, const SpanRecord& s) {
         for (const BlockRef& b : s.blocks)
-            if (b.service == service && Garbage::has(rows, {service, b.id})) out.push_back(show(b.id) + " is referenced, and garbage");
+            if (b.service == service && Garbage::has(rows, {service, b.id}))
+                out.push_back(show(b.id) + " is referenced, and garbage");
         return true;
     });
 }
@@ -119,8 +124,8 @@ void checkOnService(const store::Reader& rows, const OnServiceKey& key, const On
     const auto at = counts.all().find(key.service);
     const i64 blocks = at == counts.all().end() ? 0 : at->second;
     if (blocks != row.blocks)
-        out.push_back("on-service row of service " + number(key.service.value) + " and " + show(key.content) + " says " + number(row.blocks) +
-                      ", there are " + number(static_cast<u64>(blocks)));
+        out.push_back("on-service row of service " + number(key.service.value) + " and " + show(key.content) + " says " +
+                      number(row.blocks) + ", there are " + number(static_cast<u64>(blocks)));
 }
 
 std::string inodeFact(InodeId id, const Inode& row) {
@@ -134,13 +139,17 @@ std::string inodeFact(InodeId id, const Inode& row) {
 
 // Calls visit(key, row) for the table's rows behind `after` (a whole key; empty: all), at most `budget`.
 // True: the table is done; else `after` is where to go on.
-template <class T, class V> bool part(const store::Reader& rows, std::string& after, u32& budget, V&& visit) {
+template <class T, class V>
+bool part(const store::Reader& rows, std::string& after, u32& budget, V&& visit) {
     const std::string table(1, T::kTable);
     const std::string from = after.empty() ? table : after + '\0', end = wire::afterPrefix(table);
     std::vector<std::pair<typename T::Key, typename T::Row>> found;
     bool done = true;
     rows.scan(from, end, [&](std::string_view k, std::string_view v) {
-        if (found.size() >= budget) { done = false; return false; }
+        if (found.size() >= budget) {
+            done = false;
+            return false;
+        }
         typename T::Key key{};
         typename T::Row row{};
         if (!wire::decodeKey(k.substr(1), key) || !wire::decodeRow(v, row)) {
@@ -160,7 +169,8 @@ template <class T, class V> bool part(const store::Reader& rows, std::string& af
 // In this order; a cursor is the last key seen, or the letter of the table to begin with.
 constexpr std::string_view kOrder = "ievptogq";
 
-bool checkTable(const store::Reader& rows, char table, std::string& after, u32& budget, Problems& out, std::vector<std::string>& facts) {
+bool checkTable(const store::Reader& rows, char table, std::string& after, u32& budget, Problems& out,
+                std::vector<std::string>& facts) {
     switch (table) {
         case 'i':
             return part<Inodes>(rows, after, budget, [&](const InodeKey& key, const Inode& row) {
@@ -171,7 +181,8 @@ bool checkTable(const store::Reader& rows, char table, std::string& after, u32& 
             return part<Entries>(rows, after, budget, [&](const EntryKey& key, const Entry& row) {
                 if (!row.target.none()) facts.push_back("entry " + number(key.dir.value) + " " + number(row.target.value));
                 if (row.lock != TxnId{}) facts.push_back("busy 1");
-                if (!Inodes::has(rows, {key.dir})) out.push_back("an entry of directory " + number(key.dir.value) + ", which is not there");
+                if (!Inodes::has(rows, {key.dir}))
+                    out.push_back("an entry of directory " + number(key.dir.value) + ", which is not there");
             });
         case 'v':
             return part<PastContentRows>(rows, after, budget, [&](const PastContentKey& key, const PastContentRow& row) {
@@ -190,7 +201,8 @@ bool checkTable(const store::Reader& rows, char table, std::string& after, u32& 
                     out.push_back("staged " + show(key.content) + " has other spans than its row says");
             });
         case 'o':
-            return part<OnServices>(rows, after, budget, [&](const OnServiceKey& key, const OnService& row) { checkOnService(rows, key, row, out); });
+            return part<OnServices>(rows, after, budget,
+                                    [&](const OnServiceKey& key, const OnService& row) { checkOnService(rows, key, row, out); });
         case 'g': {
             std::set<std::pair<BlockServiceId, ContentId>> done;
             return part<Garbage>(rows, after, budget, [&](const GarbageKey& key, const Nothing&) {
@@ -203,9 +215,10 @@ bool checkTable(const store::Reader& rows, char table, std::string& after, u32& 
     return true;
 }
 
-}  // namespace
+} // namespace
 
-Result<> checkPart(const store::Reader& rows, std::string& cursor, u32 budget, Problems& problems, std::vector<std::string>& facts) {
+Result<> checkPart(const store::Reader& rows, std::string& cursor, u32 budget, Problems& problems,
+                   std::vector<std::string>& facts) {
     std::size_t table = cursor.empty() ? 0 : kOrder.find(cursor[0]);
     if (table == kOrder.npos) return Error(Code::Invalid, "that is no cursor of Check");
     std::string after = cursor.size() > 1 ? cursor : std::string();
@@ -260,13 +273,15 @@ void checkTotals(const store::Reader& rows, Problems& out) {
     });
     ContentId last;
     SpanRows::scan(rows, OnlyKey{}, [&](const SpanKey& key, const SpanRecord&) {
-        if (key.content != last && !named.contains(key.content)) out.push_back(show(key.content) + " has spans, and nothing names it");
+        if (key.content != last && !named.contains(key.content))
+            out.push_back(show(key.content) + " has spans, and nothing names it");
         last = key.content;
         return true;
     });
     const TotalsRow kept = Totals::get(rows, {}).value_or(TotalsRow{});
     auto compare = [&](std::string_view what, i64 a, i64 b) {
-        if (a != b) out.push_back("totals say " + std::to_string(a) + " " + std::string(what) + ", there are " + std::to_string(b));
+        if (a != b)
+            out.push_back("totals say " + std::to_string(a) + " " + std::string(what) + ", there are " + std::to_string(b));
     };
     compare("inodes", kept.inodes, right.inodes);
     compare("files", kept.files, right.files);
@@ -284,7 +299,7 @@ struct Node {
     InodeId named_in;
 };
 
-}  // namespace
+} // namespace
 
 Problems checkShard(const store::Reader& rows) {
     Problems problems;
@@ -316,7 +331,8 @@ Problems checkAcross(const std::vector<const store::Reader*>& shards) {
     auto at = [&](InodeId dir, InodeId target, std::string_view what) -> Node* {
         auto node = nodes.find(target);
         if (node != nodes.end()) return &node->second;
-        out.push_back(std::string(what) + " of directory " + number(dir.value) + " names inode " + number(target.value) + ", which is not there");
+        out.push_back(std::string(what) + " of directory " + number(dir.value) + " names inode " + number(target.value) +
+                      ", which is not there");
         return nullptr;
     };
     for (const store::Reader* rows : shards) {
@@ -336,17 +352,22 @@ Problems checkAcross(const std::vector<const store::Reader*>& shards) {
     }
     for (const auto& [id, n] : nodes) {
         const std::string who = "inode " + number(id.value);
-        if (n.pins != n.pasts) out.push_back(who + " has pins " + std::to_string(n.pins) + " and " + std::to_string(n.pasts) + " past entries");
+        if (n.pins != n.pasts)
+            out.push_back(who + " has pins " + std::to_string(n.pins) + " and " + std::to_string(n.pasts) + " past entries");
         if (!n.directory) {
-            if (n.nlink != n.entries) out.push_back(who + " has nlink " + std::to_string(n.nlink) + " and " + std::to_string(n.entries) + " entries");
+            if (n.nlink != n.entries)
+                out.push_back(who + " has nlink " + std::to_string(n.nlink) + " and " + std::to_string(n.entries) + " entries");
             continue;
         }
         const i32 wanted = id == kRoot || n.closed ? 0 : 1;
-        if (n.entries != wanted) out.push_back("directory " + number(id.value) + " has " + std::to_string(n.entries) + " entries");
+        if (n.entries != wanted)
+            out.push_back("directory " + number(id.value) + " has " + std::to_string(n.entries) + " entries");
         if (wanted == 1 && n.entries == 1 && n.named_in != n.parent)
-            out.push_back("directory " + number(id.value) + " is named in " + number(n.named_in.value) + ", its parent is " + number(n.parent.value));
+            out.push_back("directory " + number(id.value) + " is named in " + number(n.named_in.value) + ", its parent is " +
+                          number(n.parent.value));
         if (!n.closed && n.nlink != 2 + n.subdirectories)
-            out.push_back("directory " + number(id.value) + " has nlink " + std::to_string(n.nlink) + " and " + std::to_string(n.subdirectories) + " subdirectories");
+            out.push_back("directory " + number(id.value) + " has nlink " + std::to_string(n.nlink) + " and " +
+                          std::to_string(n.subdirectories) + " subdirectories");
         // 2: the way up ends at the root.
         InodeId up = id;
         std::size_t steps = 0;
@@ -360,4 +381,4 @@ Problems checkAcross(const std::vector<const store::Reader*>& shards) {
     return out;
 }
 
-}  // namespace skua::shard::invariants
+} // namespace skua::shard::invariants

@@ -27,4 +27,4 @@ Problems checkAcross(const std::vector<const store::Reader*>& shards);
 // is none of ours. All but what needs everything at once (9, and spans that nobody names).
 Result<> checkPart(const store::Reader&, std::string& cursor, u32 rows, Problems& problems, std::vector<std::string>& facts);
 
-}  // namespace skua::shard::invariants
+} // namespace skua::shard::invariants

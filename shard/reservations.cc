@@ -7,7 +7,7 @@
 namespace skua::shard::reservations {
 namespace {
 
-constexpr u64 kSlack = kMinute;             // a use within it after the last writes no row
+constexpr u64 kSlack = kMinute; // a use within it after the last writes no row
 constexpr u32 kUsedPerStep = 256;
 
 std::string show(ReservationId id) { return "reservation " + std::to_string(id.value); }
@@ -20,7 +20,7 @@ void prolong(Context& ctx, ReservationId id, ReservationRow& row) {
     Reservations::put(ctx.rows, {id}, row);
 }
 
-}  // namespace
+} // namespace
 
 Result<ReserveIds::Reply> make(Context& ctx, u32 count) {
     if (count == 0 || count > kMostIds) return Error(Code::Invalid, "a reservation is of 1..10000 ids");
@@ -79,7 +79,8 @@ Result<> useBlocks(Context& ctx, ReservationId id, ContentId content, const std:
         }
         const u64 bit = u64{1} << b.n % 64;
         if (at->second & bit)
-            return Error(Code::Invalid, "block " + std::to_string(b.n) + " of " + show(id) + " was used before: write it under a new id");
+            return Error(Code::Invalid,
+                         "block " + std::to_string(b.n) + " of " + show(id) + " was used before: write it under a new id");
         at->second |= bit;
     }
     for (const auto& [word, bits] : words) Used::put(ctx.rows, {id, content, word}, {bits});
@@ -99,12 +100,13 @@ void forgetUsed(Context& ctx, ReservationId id) {
     if (gone.size() == kUsedPerStep) expiry::file(ctx, Due::at(ctx.now.age), ExpiryKind::kUsedIds, id.value);
 }
 
-}  // namespace
-}  // namespace skua::shard::reservations
+} // namespace
+} // namespace skua::shard::reservations
 
 namespace skua::shard::expiry {
 
-template <> void expire<ExpiryKind::kReservation>(Context& ctx, const ExpiryKey& key, const Expiry&) {
+template <>
+void expire<ExpiryKind::kReservation>(Context& ctx, const ExpiryKey& key, const Expiry&) {
     const ReservationId id{static_cast<u32>(key.id)};
     const auto row = Reservations::get(ctx.rows, {id});
     if (!row) return;
@@ -116,8 +118,9 @@ template <> void expire<ExpiryKind::kReservation>(Context& ctx, const ExpiryKey&
     reservations::forgetUsed(ctx, id);
 }
 
-template <> void expire<ExpiryKind::kUsedIds>(Context& ctx, const ExpiryKey& key, const Expiry&) {
+template <>
+void expire<ExpiryKind::kUsedIds>(Context& ctx, const ExpiryKey& key, const Expiry&) {
     reservations::forgetUsed(ctx, {static_cast<u32>(key.id)});
 }
 
-}  // namespace skua::shard::expiry
+} // namespace skua::shard::expiry

@@ -10,9 +10,9 @@
 
 namespace skua::shard::reservations {
 
-inline constexpr u64 kReservedFor = kHour;              // of age, after the last use
-inline constexpr u32 kMostIds = 10'000;                 // in one reservation
-inline constexpr u32 kMostKept = 4'096;                 // in one KeepReservation
+inline constexpr u64 kReservedFor = kHour; // of age, after the last use
+inline constexpr u32 kMostIds = 10'000;    // in one reservation
+inline constexpr u32 kMostKept = 4'096;    // in one KeepReservation
 
 Result<ReserveIds::Reply> make(Context&, u32 count);
 // It lives and is this client's; prolongs it. Expired with what to do if not.
@@ -28,4 +28,4 @@ Result<> useContent(Context&, ReservationId, ContentId);
 // Blocks that were never in any content before; all are of this reservation and content.
 Result<> useBlocks(Context&, ReservationId, ContentId, const std::vector<BlockId>&);
 
-}  // namespace skua::shard::reservations
+} // namespace skua::shard::reservations

@@ -125,8 +125,7 @@ struct ExpiryKey {
     FIELDS(scale, time, kind, id, extra, name)
 };
 struct Expiry {
-    std::vector<BlockRef> blocks;   // kReplacedSpan
-    FIELDS(blocks)
+    FIELDS()
 };
 using Expiries = store::Table<'x', ExpiryKey, Expiry>;
 

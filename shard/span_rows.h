@@ -39,7 +39,7 @@ public:
         if (!s.geometry.hole()) stored_ -= s.length;
     }
     // Bytes that are stored more than before.
-    u64 stored() const { return stored_; }      // modulo 2^64
+    u64 stored() const { return stored_; } // modulo 2^64
     void finish();
 
 private:
@@ -55,4 +55,4 @@ inline void addPresent(const SpanRecord& s, std::vector<BlockRef>& to) {
         if (b.service.value != 0) to.push_back(b);
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

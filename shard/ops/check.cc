@@ -4,7 +4,8 @@
 
 namespace skua::shard {
 
-template <> Result<Check::Reply> read(const Reading& r, const Check& op) {
+template <>
+Result<Check::Reply> read(const Reading& r, const Check& op) {
     constexpr u32 kRows = 1'000;
     Check::Reply reply;
     std::string cursor = op.cursor.value;
@@ -13,4 +14,4 @@ template <> Result<Check::Reply> read(const Reading& r, const Check& op) {
     return reply;
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

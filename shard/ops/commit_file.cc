@@ -1,6 +1,6 @@
 // CommitFile: inode, content and name in one log entry; from then on everybody sees the file, whole.
-#include <algorithm>
 #include <sys/stat.h>
+#include <algorithm>
 #include "shard/contents.h"
 #include "shard/entries.h"
 #include "shard/inodes.h"
@@ -9,9 +9,13 @@
 
 namespace skua::shard {
 
-template <> Result<> admit(const Reading& r, const CommitFile& op) { return contents::checkProofs(r, op.content.spans); }
+template <>
+Result<> admit(const Reading& r, const CommitFile& op) {
+    return contents::checkProofs(r, op.content.spans);
+}
 
-template <> Result<CommitFile::Reply> apply(Context& ctx, const CommitFile& op) {
+template <>
+Result<CommitFile::Reply> apply(Context& ctx, const CommitFile& op) {
     TRY_OK(inodes::checkXattrs(op.xattrs));
     TRY(Inode inode, inodes::fresh(ctx, op.inode, InodeType::kFile, S_IFREG | (op.mode & 07777), op.uid, op.gid));
     TRY_OK(reservations::useInode(ctx, op.reservation, op.inode));
@@ -36,4 +40,4 @@ template <> Result<CommitFile::Reply> apply(Context& ctx, const CommitFile& op) 
     return reply;
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

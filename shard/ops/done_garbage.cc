@@ -5,7 +5,8 @@
 
 namespace skua::shard {
 
-template <> Result<Done> apply(Context& ctx, const DoneGarbage& op) {
+template <>
+Result<Done> apply(Context& ctx, const DoneGarbage& op) {
     if (!ctx.server) return Error(Code::Denied, "only servers may say that blocks are erased");
     if (op.blocks.size() > contents::kMostGarbage) return Error(Code::Invalid, "at most 4096 blocks in one request");
     i64 gone = 0;
@@ -18,4 +19,4 @@ template <> Result<Done> apply(Context& ctx, const DoneGarbage& op) {
     return Done{};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

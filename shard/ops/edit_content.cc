@@ -5,9 +5,13 @@
 
 namespace skua::shard {
 
-template <> Result<> admit(const Reading& r, const EditContent& op) { return contents::checkProofs(r, op.spans); }
+template <>
+Result<> admit(const Reading& r, const EditContent& op) {
+    return contents::checkProofs(r, op.spans);
+}
 
-template <> Result<EditContent::Reply> apply(Context& ctx, const EditContent& op) {
+template <>
+Result<EditContent::Reply> apply(Context& ctx, const EditContent& op) {
     TRY(Inode inode, inodes::load(ctx.config, ctx.rows, op.inode));
     if (inode.directory) return Error(Code::IsDirectory, show(op.inode));
     if (!op.inode.isFile()) return Error(Code::Invalid, show(op.inode) + " is no regular file");
@@ -18,4 +22,4 @@ template <> Result<EditContent::Reply> apply(Context& ctx, const EditContent& op
     return EditContent::Reply{inodes::attributesOf(op.inode, inode)};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -4,9 +4,10 @@
 
 namespace skua::shard {
 
-template <> Result<Fate::Reply> read(const Reading& r, const Fate& op) {
+template <>
+Result<Fate::Reply> read(const Reading& r, const Fate& op) {
     TRY(auto fates, contents::fates(r, op.service, op.blocks));
     return Fate::Reply{std::move(fates)};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -4,7 +4,8 @@
 
 namespace skua::shard {
 
-template <> Result<KeepReservation::Reply> apply(Context& ctx, const KeepReservation& op) {
+template <>
+Result<KeepReservation::Reply> apply(Context& ctx, const KeepReservation& op) {
     if (op.reservations.size() > reservations::kMostKept) return Error(Code::Invalid, "at most 4096 reservations in one request");
     KeepReservation::Reply reply;
     for (ReservationId id : op.reservations)
@@ -12,4 +13,4 @@ template <> Result<KeepReservation::Reply> apply(Context& ctx, const KeepReserva
     return reply;
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -6,7 +6,8 @@
 
 namespace skua::shard {
 
-template <> Result<Open::Reply> read(const Reading& r, const Open& op) {
+template <>
+Result<Open::Reply> read(const Reading& r, const Open& op) {
     TRY(const Inode inode, inodes::load(r.config, r.rows, op.inode));
     if (inode.directory) return Error(Code::IsDirectory, show(op.inode));
     if (!op.inode.isFile()) return Error(Code::Invalid, show(op.inode) + " is no regular file");
@@ -18,4 +19,4 @@ template <> Result<Open::Reply> read(const Reading& r, const Open& op) {
     return reply;
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -4,7 +4,8 @@
 
 namespace skua::shard {
 
-template <> Result<PastContents::Reply> read(const Reading& r, const PastContents& op) {
+template <>
+Result<PastContents::Reply> read(const Reading& r, const PastContents& op) {
     constexpr std::size_t kMost = 4'096;
     TRY_OK(inodes::load(r.config, r.rows, op.inode));
     PastContents::Reply reply;
@@ -15,4 +16,4 @@ template <> Result<PastContents::Reply> read(const Reading& r, const PastContent
     return reply;
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

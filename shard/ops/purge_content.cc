@@ -10,4 +10,4 @@ Result<> purgeContentNow(Context& ctx, InodeId inode, Wall until) {
     return contents::purgePast(ctx, inode, until);
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

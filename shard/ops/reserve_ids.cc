@@ -4,6 +4,9 @@
 
 namespace skua::shard {
 
-template <> Result<ReserveIds::Reply> apply(Context& ctx, const ReserveIds& op) { return reservations::make(ctx, op.count); }
+template <>
+Result<ReserveIds::Reply> apply(Context& ctx, const ReserveIds& op) {
+    return reservations::make(ctx, op.count);
+}
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -5,7 +5,8 @@
 
 namespace skua::shard {
 
-template <> Result<RestoreContent::Reply> apply(Context& ctx, const RestoreContent& op) {
+template <>
+Result<RestoreContent::Reply> apply(Context& ctx, const RestoreContent& op) {
     TRY(Inode inode, inodes::load(ctx.config, ctx.rows, op.inode));
     if (inode.directory) return Error(Code::IsDirectory, show(op.inode));
     TRY_OK(contents::restore(ctx, op.inode, op.until, inode));
@@ -14,4 +15,4 @@ template <> Result<RestoreContent::Reply> apply(Context& ctx, const RestoreConte
     return RestoreContent::Reply{inodes::attributesOf(op.inode, inode)};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -16,20 +16,23 @@ void dropGarbage(Context& ctx, BlockServiceId service) {
     });
     for (const GarbageKey& key : gone) Garbage::erase(ctx.rows, key);
     totals::add(ctx, {.garbage_blocks = -static_cast<i64>(gone.size())});
-    if (gone.size() == contents::kMostGarbage) expiry::file(ctx, Due::at(ctx.now.age), ExpiryKind::kRetiredService, service.value);
+    if (gone.size() == contents::kMostGarbage)
+        expiry::file(ctx, Due::at(ctx.now.age), ExpiryKind::kRetiredService, service.value);
 }
 
-}  // namespace
+} // namespace
 
-template <> Result<Done> apply(Context& ctx, const RetireService& op) {
+template <>
+Result<Done> apply(Context& ctx, const RetireService& op) {
     if (!ctx.server) return Error(Code::Denied, "only servers may retire a service");
     if (op.service.value == 0) return Error(Code::Invalid, "no service is named");
     dropGarbage(ctx, op.service);
     return Done{};
 }
 
-template <> void expiry::expire<ExpiryKind::kRetiredService>(Context& ctx, const ExpiryKey& key, const Expiry&) {
+template <>
+void expiry::expire<ExpiryKind::kRetiredService>(Context& ctx, const ExpiryKey& key, const Expiry&) {
     dropGarbage(ctx, {static_cast<u32>(key.id)});
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -5,9 +5,13 @@
 
 namespace skua::shard {
 
-template <> Result<> admit(const Reading& r, const SetContent& op) { return contents::checkProofs(r, op.content.spans); }
+template <>
+Result<> admit(const Reading& r, const SetContent& op) {
+    return contents::checkProofs(r, op.content.spans);
+}
 
-template <> Result<SetContent::Reply> apply(Context& ctx, const SetContent& op) {
+template <>
+Result<SetContent::Reply> apply(Context& ctx, const SetContent& op) {
     TRY(Inode inode, inodes::load(ctx.config, ctx.rows, op.inode));
     if (inode.directory) return Error(Code::IsDirectory, show(op.inode));
     if (!op.inode.isFile()) return Error(Code::Invalid, show(op.inode) + " is no regular file");
@@ -21,4 +25,4 @@ template <> Result<SetContent::Reply> apply(Context& ctx, const SetContent& op) 
     return SetContent::Reply{inodes::attributesOf(op.inode, inode)};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

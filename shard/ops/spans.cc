@@ -6,8 +6,10 @@
 
 namespace skua::shard {
 
-template <> Result<Spans::Reply> read(const Reading& r, const Spans& op) {
-    if (!op.content.wellFormed() || !isHere(r.config, op.content)) return Error(Code::Invalid, "that content is not of this shard");
+template <>
+Result<Spans::Reply> read(const Reading& r, const Spans& op) {
+    if (!op.content.wellFormed() || !isHere(r.config, op.content))
+        return Error(Code::Invalid, "that content is not of this shard");
     const bool any = r.server && op.generation == Generation{};
     if (!any && Staged::has(r.rows, {op.content})) return Error(Code::Stale, "this content is not committed yet");
     if (!any && op.generation != contents::generationOf(r.rows, op.content))
@@ -20,4 +22,4 @@ template <> Result<Spans::Reply> read(const Reading& r, const Spans& op) {
     return reply;
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -4,8 +4,14 @@
 
 namespace skua::shard {
 
-template <> Result<> admit(const Reading& r, const StageSpans& op) { return contents::checkProofs(r, op.spans); }
+template <>
+Result<> admit(const Reading& r, const StageSpans& op) {
+    return contents::checkProofs(r, op.spans);
+}
 
-template <> Result<StageSpans::Reply> apply(Context& ctx, const StageSpans& op) { return contents::stage(ctx, op); }
+template <>
+Result<StageSpans::Reply> apply(Context& ctx, const StageSpans& op) {
+    return contents::stage(ctx, op);
+}
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -5,7 +5,8 @@
 
 namespace skua::shard {
 
-template <> Result<TakeGarbage::Reply> read(const Reading& r, const TakeGarbage& op) {
+template <>
+Result<TakeGarbage::Reply> read(const Reading& r, const TakeGarbage& op) {
     const std::size_t limit = std::clamp(op.limit, 1u, contents::kMostGarbage);
     TakeGarbage::Reply reply;
     Garbage::scan(r.rows, ServicePrefix{op.service}, [&](const GarbageKey& key, const Nothing&) {
@@ -15,4 +16,4 @@ template <> Result<TakeGarbage::Reply> read(const Reading& r, const TakeGarbage&
     return reply;
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -67,7 +67,9 @@ TEST_F(ShardContent, SpansThatLieAboutThemselvesAreRefused) {
     const ContentId c = ids.content();
     const SpanWithProofs good = w.span(ids, c, 0, 50'000, kWide);
     // What the log holds need not have passed this leader's check.
-    auto refused = [&](const SpanWithProofs& s) { return w.write(w.commit(ids, "f", World::contentOf(c, {s})), 1, false, false, false).code(); };
+    auto refused = [&](const SpanWithProofs& s) {
+        return w.write(w.commit(ids, "f", World::contentOf(c, {s})), 1, false, false, false).code();
+    };
     SpanWithProofs s = good;
     s.span.geometry.cell = 5000;
     EXPECT_EQ(refused(s), Code::Invalid);
@@ -110,8 +112,8 @@ TEST_F(ShardContent, EnoughBlocksMustBeThere) {
     leaveOut(1);
     EXPECT_EQ(w.write(w.commit(ids, "f", World::contentOf(c, {s}))).code(), Code::Invalid);
     ASSERT_TRUE(w.write(w.commit(ids, "f", World::contentOf(c, {five}))));
-    EXPECT_EQ(w.read(ServiceContents{{0}, {}, 10})->contents, std::vector{c});       // owed
-    const ContentId alone = ids.content();      // 1 + 0: all there is
+    EXPECT_EQ(w.read(ServiceContents{{0}, {}, 10})->contents, std::vector{c}); // owed
+    const ContentId alone = ids.content();                                     // 1 + 0: all there is
     EXPECT_TRUE(w.write(w.commit(ids, "g", World::contentOf(alone, {w.span(ids, alone, 0, 100, {1, 0, kPage})}))));
 }
 
@@ -135,9 +137,9 @@ TEST_F(ShardContent, SpansMustCoverTheFileWithoutGapOrOverlap) {
 
 TEST_F(ShardContent, IdsAreUsableOnlyUnderTheirReservationAndOnce) {
     auto code = [&](const CommitFile& op, u64 client = 1) { return w.write(op, client).code(); };
-    EXPECT_EQ(code(w.commit(ids, "f", World::inlineOf(ids.content(), "x")), 2), Code::Expired);        // another's
+    EXPECT_EQ(code(w.commit(ids, "f", World::inlineOf(ids.content(), "x")), 2), Code::Expired); // another's
     World::Ids others = w.reserve(2);
-    EXPECT_EQ(code(w.commit(ids, "f", World::inlineOf(others.content(), "x"))), Code::Invalid);        // not in range
+    EXPECT_EQ(code(w.commit(ids, "f", World::inlineOf(others.content(), "x"))), Code::Invalid); // not in range
     CommitFile op = w.commit(ids, "f", World::inlineOf(ids.content(), "x"));
     op.inode = others.inode();
     EXPECT_EQ(code(op), Code::Invalid);
@@ -172,10 +174,10 @@ TEST_F(ShardContent, ABigFileIsStagedAndCommittedAtOnce) {
         auto r = w.write(op);
         ASSERT_TRUE(r) << r.error().message();
         EXPECT_EQ(r->covered, at);
-        if (batch == 1) EXPECT_EQ(w.write(op).code(), Code::Invalid);       // the same again
+        if (batch == 1) EXPECT_EQ(w.write(op).code(), Code::Invalid); // the same again
         if (batch == 2) w.restart();
     }
-    EXPECT_EQ(w.read(Spans{c, {1}, 0, 10}).code(), Code::Stale);            // nobody's yet
+    EXPECT_EQ(w.read(Spans{c, {1}, 0, 10}).code(), Code::Stale); // nobody's yet
     EXPECT_EQ(w.fates({1}, {{c, ids.reservation, 0}}), std::vector{FateOf::kKeep});
     NewContent content = World::contentOf(c, {w.span(ids, c, at, 100)});
     content.span_count = ++count;
@@ -237,7 +239,7 @@ TEST_F(ShardContent, SetContentMakesAPastContentThatCanComeBack) {
     auto past = w.read(PastContents{a.inode});
     ASSERT_EQ(past->contents.size(), 1u);
     EXPECT_EQ(past->contents[0].content, first.content);
-    EXPECT_EQ(w.read(Spans{first.content, first.generation, 0, 1})->spans.size(), 1u);     // who has it open reads on
+    EXPECT_EQ(w.read(Spans{first.content, first.generation, 0, 1})->spans.size(), 1u); // who has it open reads on
     EXPECT_EQ(w.read(Usage{})->past_bytes, 1000u);
     w.pass(kMinute);
     ASSERT_TRUE(w.write(RestoreContent{a.inode, past->contents[0].until}));
@@ -249,8 +251,11 @@ TEST_F(ShardContent, SetContentMakesAPastContentThatCanComeBack) {
 TEST_F(ShardContent, SetContentWithABaseRefusesAnOldOne) {
     const Attributes a = w.file(ids, "f", {1000});
     ASSERT_TRUE(w.write(SetContent{a.inode, ids.reservation, World::inlineOf(ids.content(), "b"), {}, a.content, a.generation}));
-    EXPECT_EQ(w.write(SetContent{a.inode, ids.reservation, World::inlineOf(ids.content(), "c"), {}, a.content, a.generation}).code(), Code::Conflict);
-    EXPECT_EQ(w.write(SetContent{kRoot, ids.reservation, World::inlineOf(ids.content(), "c"), {}, {}, {}}).code(), Code::IsDirectory);
+    EXPECT_EQ(
+        w.write(SetContent{a.inode, ids.reservation, World::inlineOf(ids.content(), "c"), {}, a.content, a.generation}).code(),
+        Code::Conflict);
+    EXPECT_EQ(w.write(SetContent{kRoot, ids.reservation, World::inlineOf(ids.content(), "c"), {}, {}, {}}).code(),
+              Code::IsDirectory);
 }
 
 TEST_F(ShardContent, APastContentIsPurgedWhenRetentionEndsAndNotWhileHeld) {
@@ -292,7 +297,7 @@ TEST_F(ShardContent, WhatAnEditReplacesWaitsThirtyMinutesOfAge) {
     EXPECT_EQ(w.read(Spans{a.content, a.generation, 0, 9}).code(), Code::Stale);
     EXPECT_EQ(w.read(Spans{a.content, r->attributes.generation, 0, 9})->spans.size(), 3u);
     const BlockId replaced{a.content, ids.reservation, 3};
-    w.now.wall.value += kDay;       // people's clocks do not matter
+    w.now.wall.value += kDay; // people's clocks do not matter
     w.purge();
     EXPECT_TRUE(w.garbage(1).empty());
     w.pass(29 * kMinute);
@@ -349,7 +354,7 @@ TEST_F(ShardContent, ADeadFilesBlocksBecomeGarbageUntilErased) {
         EXPECT_EQ(w.fates({service}, {blocks[0]}), std::vector{FateOf::kDead});
         EXPECT_EQ(w.write(DoneGarbage{{service}, blocks}).code(), Code::Denied);
         ASSERT_TRUE(w.asServer(DoneGarbage{{service}, blocks}));
-        ASSERT_TRUE(w.asServer(DoneGarbage{{service}, blocks}));        // twice is once
+        ASSERT_TRUE(w.asServer(DoneGarbage{{service}, blocks})); // twice is once
         EXPECT_TRUE(w.garbage(service).empty());
         EXPECT_TRUE(w.read(ServiceContents{{service}, {}, 10})->contents.empty());
     }
@@ -364,8 +369,9 @@ TEST_F(ShardContent, FateIsKeepWhileTheReservationLives) {
     EXPECT_EQ(w.fates({1}, {here, never}), (std::vector{FateOf::kKeep, FateOf::kKeep}));
     w.pass(2 * kHour);
     w.purge();
-    EXPECT_EQ(w.fates({1}, {here, never, not_yet, elsewhere}), (std::vector{FateOf::kReferenced, FateOf::kDead, FateOf::kKeep, FateOf::kKeep}));
-    EXPECT_EQ(w.fates({2}, {here}), std::vector{FateOf::kDead});           // a copy on the wrong service
+    EXPECT_EQ(w.fates({1}, {here, never, not_yet, elsewhere}),
+              (std::vector{FateOf::kReferenced, FateOf::kDead, FateOf::kKeep, FateOf::kKeep}));
+    EXPECT_EQ(w.fates({2}, {here}), std::vector{FateOf::kDead}); // a copy on the wrong service
     // Replaced blocks are referenced until they are garbage.
     World::Ids more = w.reserve();
     ASSERT_TRUE(w.write(World::editOf(a, more.reservation, 1000, {w.span(more, a.content, 0, 1000)})));
@@ -377,7 +383,7 @@ TEST_F(ShardContent, FateIsKeepWhileTheReservationLives) {
 
 TEST_F(ShardContent, ABadBlockIsOwedUntilItIsReplaced) {
     const Attributes a = w.file(ids, "f", {1000, 1000});
-    const BlockId bad{a.content, ids.reservation, 4};           // the second span's, on service 2
+    const BlockId bad{a.content, ids.reservation, 4}; // the second span's, on service 2
     ASSERT_TRUE(w.write(ReportBad{{2}, {bad, {a.content, ids.reservation, 400}}}));
     ASSERT_TRUE(w.write(ReportBad{{2}, {bad}}));
     EXPECT_EQ(w.read(ServiceContents{{0}, {}, 10})->contents, std::vector{a.content});
@@ -453,5 +459,5 @@ TEST_F(ShardContent, InvariantsTellWhatIsBroken) {
     EXPECT_TRUE(broken([&](store::Transaction& t) { t.put(SpanRows::at({a.content, 2000}), "junk"); }));
 }
 
-}  // namespace
-}  // namespace skua::shard
+} // namespace
+} // namespace skua::shard

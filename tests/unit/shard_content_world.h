@@ -34,7 +34,8 @@ public:
         now.age.value += ns;
     }
     // One log entry, as the host makes it.
-    template <class Op> Result<typename Op::Reply> write(const Op& op, u64 client = 1, bool server = false, bool own = false, bool admit = true) {
+    template <class Op>
+    Result<typename Op::Reply> write(const Op& op, u64 client = 1, bool server = false, bool own = false, bool admit = true) {
         const std::string body = wire::encode(Request(op));
         const raft::Command command{{client}, {++requests}, server, own, body};
         if (admit) {
@@ -52,8 +53,12 @@ public:
         EXPECT_TRUE(wire::decode(outcome.answer->body, reply));
         return reply;
     }
-    template <class Op> Result<typename Op::Reply> asServer(const Op& op) { return write(op, 0, true); }
-    template <class Op> Result<typename Op::Reply> read(const Op& op, bool server = false) {
+    template <class Op>
+    Result<typename Op::Reply> asServer(const Op& op) {
+        return write(op, 0, true);
+    }
+    template <class Op>
+    Result<typename Op::Reply> read(const Op& op, bool server = false) {
         const std::string body = wire::encode(Request(op));
         auto answer = shard->query(kv, now, {{1}, {}, server, false, body}, true);
         if (answer->error.code != Code::Ok) return answer->error;
@@ -91,7 +96,9 @@ public:
         EXPECT_TRUE(r);
         return {r->reservation, r->first, 0};
     }
-    BlockRef block(Ids& ids, ContentId content, u32 service) { return {{content, ids.reservation, ids.n++}, {service}, 0x5000u + service, false}; }
+    BlockRef block(Ids& ids, ContentId content, u32 service) {
+        return {{content, ids.reservation, ids.n++}, {service}, 0x5000u + service, false};
+    }
     Proof prove(const BlockRef& b, u32 length) {
         Receipt receipt{b.service, {1}, b.id, length, b.sum, {}};
         sealReceipt(keys.receiptKey(b.service), receipt);
@@ -175,4 +182,4 @@ public:
     u64 requests = 0;
 };
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -12,7 +12,7 @@ using World = ContentWorld;
 struct Naive {
     struct Piece {
         u64 from = 0, to = 0;
-        u64 token = 0;          // 0: a hole
+        u64 token = 0; // 0: a hole
     };
     std::vector<Piece> pieces;
     bool inlined = false;
@@ -91,7 +91,7 @@ TEST_P(Edited, SpansAreWhatANaiveModelSays) {
             const bool wanted = from <= around && around < to;
             if (!needed && !wanted && !rng.oneIn(12)) continue;
             u64 at = from;
-            if (rng.oneIn(30)) at += rng.below(3);          // and sometimes not so careful
+            if (rng.oneIn(30)) at += rng.below(3); // and sometimes not so careful
             while (at < to) {
                 u64 length = rng.oneIn(2) ? to - at : 1 + rng.below(to - at);
                 if (rng.oneIn(60)) length++;
@@ -120,7 +120,7 @@ TEST_P(Edited, SpansAreWhatANaiveModelSays) {
         a = r->attributes;
         model = after;
         std::vector<SpanRecord> spans;
-        for (bool more = true; more;) {         // in pieces, as a reader asks
+        for (bool more = true; more;) { // in pieces, as a reader asks
             std::vector<SpanRecord> some;
             more = contents::readSpans(w.kv, a.content, spans.empty() ? 0 : spans.back().end(), 7, some);
             ASSERT_TRUE(!more || some.size() == 7);
@@ -199,14 +199,15 @@ TEST(ShardContents, InvariantsHoldAfterTwentyThousandRandomOperations) {
     World w;
     World::Ids ids = w.reserve();
     std::map<std::string, InodeId> files;
-    std::map<BlockServiceId, std::set<BlockId>> disks;         // what services have written
+    std::map<BlockServiceId, std::set<BlockId>> disks; // what services have written
     u64 ok = 0;
     auto newSpans = [&](ContentId c) {
         std::vector<SpanWithProofs> spans;
         u64 at = 0;
         for (u64 n = rng.below(5); n > 0; n--) {
-            spans.push_back(rng.oneIn(5) ? World::hole(at, 1 + rng.below(1 << 20)) :
-                                           w.span(ids, c, at, 1 + static_cast<u32>(rng.below(60'000)), rng.oneIn(2) ? kCopies : kWide, 1 + static_cast<u32>(rng.below(8))));
+            spans.push_back(rng.oneIn(5) ? World::hole(at, 1 + rng.below(1 << 20))
+                                         : w.span(ids, c, at, 1 + static_cast<u32>(rng.below(60'000)),
+                                                  rng.oneIn(2) ? kCopies : kWide, 1 + static_cast<u32>(rng.below(8))));
             at = spans.back().span.end();
         }
         for (const auto& s : spans)
@@ -258,7 +259,8 @@ TEST(ShardContents, InvariantsHoldAfterTwentyThousandRandomOperations) {
                 auto past = w.read(PastContents{inode});
                 if (!past || past->contents.empty()) break;
                 const Wall until = past->contents[rng.below(past->contents.size())].until;
-                good = rng.oneIn(2) ? w.write(RestoreContent{inode, until}).has_value() : w.write(PurgeNow{inode, "", until}).has_value();
+                good = rng.oneIn(2) ? w.write(RestoreContent{inode, until}).has_value()
+                                    : w.write(PurgeNow{inode, "", until}).has_value();
                 break;
             }
             case 7: {
@@ -271,8 +273,13 @@ TEST(ShardContents, InvariantsHoldAfterTwentyThousandRandomOperations) {
                     break;
                 }
                 World::Ids repair = w.reserve(0, true);
-                ReplaceBlock op{repair.reservation, opened->attributes.content, s.offset, index, s.blocks[index].id,
-                                w.block(repair, opened->attributes.content, 20 + static_cast<u32>(rng.below(40))), {}};
+                ReplaceBlock op{repair.reservation,
+                                opened->attributes.content,
+                                s.offset,
+                                index,
+                                s.blocks[index].id,
+                                w.block(repair, opened->attributes.content, 20 + static_cast<u32>(rng.below(40))),
+                                {}};
                 op.block.sum = s.blocks[index].sum;
                 op.proof = w.prove(op.block, geometry::blockLength(s.geometry, s.length));
                 disks[op.block.service].insert(op.block.id);
@@ -294,7 +301,10 @@ TEST(ShardContents, InvariantsHoldAfterTwentyThousandRandomOperations) {
                 break;
             }
             case 10: {
-                good = w.write(Hold{{inode}, {inode.isFile() && opened ? opened->attributes.content : ContentId::make(1, {0})}, rng.oneIn(2)}).has_value();
+                good = w.write(Hold{{inode},
+                                    {inode.isFile() && opened ? opened->attributes.content : ContentId::make(1, {0})},
+                                    rng.oneIn(2)})
+                           .has_value();
                 break;
             }
         }
@@ -329,5 +339,5 @@ TEST(ShardContents, InvariantsHoldAfterTwentyThousandRandomOperations) {
         EXPECT_EQ(std::string_view("vsotfdrbhxgp").find(key[0]), std::string_view::npos) << "a row is left in table " << key[0];
 }
 
-}  // namespace
-}  // namespace skua::shard
+} // namespace
+} // namespace skua::shard
