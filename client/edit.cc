@@ -81,7 +81,7 @@ public:
             auto done = co_await once();
             const bool again = done.code() == Code::Conflict || done.code() == Code::Stale;
             if (!again || attempt >= kTries) co_return done;
-            Sleep nap(client_.clock, kMillisecond * static_cast<u64>(1 + client_.services.random().below(10u * static_cast<u64>(attempt + 1))));
+            Sleep nap(client_.clock, kMillisecond * (1 + client_.services.random().below(10 * static_cast<u64>(attempt) + 10)));
             co_await nap;
         }
     }
@@ -174,7 +174,8 @@ Task<Result<Attributes>> Editor::once() {
     }
     CO_TRY_OK(co_await settle(0, puts));
     std::sort(puts.begin(), puts.end(), [](const auto& a, const auto& b) { return a.span.offset < b.span.offset; });
-    auto done = co_await commit(attributes, was_inline ? 0 : base.size(), std::move(puts));
+    const u64 covered = was_inline ? 0 : base.size();
+    auto done = co_await commit(attributes, covered, std::move(puts));
     co_return done;
 }
 

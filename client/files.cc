@@ -6,12 +6,6 @@
 
 namespace skua::client {
 
-// The Result of an expression, its error with the path in front.
-#define CO_TRY_PATH(decl, path, ...)                                   \
-    auto SKUA_CAT(try_path_, __LINE__) = (__VA_ARGS__);                \
-    if (!SKUA_CAT(try_path_, __LINE__)) co_return withPath(SKUA_CAT(try_path_, __LINE__).error(), path); \
-    decl = std::move(*SKUA_CAT(try_path_, __LINE__))
-
 Task<Result<Source::Some>> MemorySource::next() {
     Some some;
     if (!given_) some.bytes = {reinterpret_cast<const u8*>(bytes_.data()), bytes_.size()};
@@ -51,7 +45,9 @@ Task<Result<Attributes>> FileSystem::stat(std::string path, Follow follow) {
 
 Task<Result<std::string>> FileSystem::readLink(std::string path) {
     CO_TRY(Place place, co_await resolveExisting(client_.metadata, path, Follow::kNotLast));
-    CO_TRY_PATH(std::string target, place.path, co_await client_.metadata.readLink(place.attributes->inode));
+    auto got_target = co_await client_.metadata.readLink(place.attributes->inode);
+    if (!got_target) co_return withPath(got_target.error(), place.path);
+    std::string target = std::move(*got_target);
     co_return target;
 }
 
@@ -61,7 +57,9 @@ Task<Result<std::vector<Listed>>> FileSystem::list(std::string path) {
     if (!place.isDirectory()) co_return Error(Code::NotDirectory, place.path);
     u64 cookie = 0;
     for (;;) {
-        CO_TRY_PATH(auto some, place.path, co_await client_.metadata.readDir(place.attributes->inode, cookie, 2048, true));
+        auto got_some = co_await client_.metadata.readDir(place.attributes->inode, cookie, 2048, true);
+        if (!got_some) co_return withPath(got_some.error(), place.path);
+        auto some = std::move(*got_some);
         for (auto& e : some.entries) {
             cookie = std::max(cookie, e.cookie);
             all.push_back({std::move(e.name), e.inode, std::move(e.attributes)});
@@ -103,7 +101,9 @@ Task<Result<>> FileSystem::rmdir(std::string path) {
 Task<Result<>> FileSystem::unlink(std::string path, bool now) {
     CO_TRY(Place place, co_await resolveExisting(client_.metadata, path, Follow::kNotLast));
     if (place.isDirectory()) co_return Error(Code::IsDirectory, place.path);
-    CO_TRY_PATH(auto gone, place.path, co_await client_.metadata.unlinkEntry(place.dir, place.name, place.attributes->inode));
+    auto got_gone = co_await client_.metadata.unlinkEntry(place.dir, place.name, place.attributes->inode);
+    if (!got_gone) co_return withPath(got_gone.error(), place.path);
+    auto gone = std::move(*got_gone);
     if (now) {
         auto purged = co_await client_.metadata.purgeEntry(place.dir, place.name, gone.until);
         if (!purged && purged.code() != Code::NotFound) co_return withPath(purged.error(), place.path);
@@ -132,7 +132,9 @@ Task<Result<>> FileSystem::link(std::string existing, std::string path) {
 Task<Result<Attributes>> FileSystem::symlink(std::string target, std::string path, Owner owner) {
     CO_TRY(Place place, co_await resolve(client_.metadata, path, Follow::kNotLast));
     if (place.exists()) co_return withPath(Error::exists(place.attributes->inode), place.path);
-    CO_TRY_PATH(Attributes made, place.path, co_await client_.metadata.symlink(place.dir, place.name, target, owner));
+    auto got_made = co_await client_.metadata.symlink(place.dir, place.name, target, owner);
+    if (!got_made) co_return withPath(got_made.error(), place.path);
+    Attributes made = std::move(*got_made);
     co_return made;
 }
 
@@ -142,7 +144,9 @@ Task<Result<Attributes>> FileSystem::putFile(std::string path, PutOptions option
     CO_TRY(Place place, co_await resolve(client_.metadata, path, Follow::kLast));
     if (place.isDirectory()) co_return Error(Code::IsDirectory, place.path);
     if (place.exists() && !options.replace) co_return withPath(Error::exists(place.attributes->inode), place.path);
-    CO_TRY_PATH(Attributes made, place.path, co_await putFileAt(place.dir, place.name, std::move(options), source));
+    auto got_made = co_await putFileAt(place.dir, place.name, std::move(options), source);
+    if (!got_made) co_return withPath(got_made.error(), place.path);
+    Attributes made = std::move(*got_made);
     co_return made;
 }
 
@@ -180,7 +184,9 @@ Task<Result<std::unique_ptr<FileReader>>> FileSystem::open(std::string path) {
     CO_TRY(Place place, co_await resolveExisting(client_.metadata, path, Follow::kLast));
     if (place.isDirectory()) co_return Error(Code::IsDirectory, place.path);
     if (!place.attributes->inode.isFile()) co_return Error(Code::Invalid, place.path + " is no regular file");
-    CO_TRY_PATH(auto reader, place.path, co_await open(place.attributes->inode));
+    auto got_reader = co_await open(place.attributes->inode);
+    if (!got_reader) co_return withPath(got_reader.error(), place.path);
+    auto reader = std::move(*got_reader);
     co_return std::move(reader);
 }
 
@@ -193,7 +199,9 @@ Task<Result<std::string>> FileSystem::readAll(std::string path, u64 most) {
     CO_TRY(auto reader, co_await open(path));
     if (reader->size() > most) co_return Error(Code::TooLarge, path + " has more than " + std::to_string(most) + " bytes");
     std::string all(reader->size(), '\0');
-    CO_TRY_PATH(const u64 n, path, co_await reader->read(0, std::span<u8>(reinterpret_cast<u8*>(all.data()), all.size())));
+    auto got_n = co_await reader->read(0, std::span<u8>(reinterpret_cast<u8*>(all.data()), all.size()));
+    if (!got_n) co_return withPath(got_n.error(), path);
+    const u64 n = std::move(*got_n);
     all.resize(n);
     co_return all;
 }
@@ -218,7 +226,9 @@ Task<Result<Attributes>> FileSystem::chmod(std::string path, u32 mode) {
     shard::SetAttr request;
     request.inode = place.attributes->inode;
     request.mode = mode & 07777;
-    CO_TRY_PATH(Attributes now, place.path, co_await client_.metadata.setAttr(std::move(request)));
+    auto got_now = co_await client_.metadata.setAttr(std::move(request));
+    if (!got_now) co_return withPath(got_now.error(), place.path);
+    Attributes now = std::move(*got_now);
     co_return now;
 }
 
@@ -228,7 +238,9 @@ Task<Result<Attributes>> FileSystem::chown(std::string path, std::optional<u32> 
     request.inode = place.attributes->inode;
     request.uid = uid;
     request.gid = gid;
-    CO_TRY_PATH(Attributes now, place.path, co_await client_.metadata.setAttr(std::move(request)));
+    auto got_now = co_await client_.metadata.setAttr(std::move(request));
+    if (!got_now) co_return withPath(got_now.error(), place.path);
+    Attributes now = std::move(*got_now);
     co_return now;
 }
 
@@ -240,7 +252,9 @@ Task<Result<Attributes>> FileSystem::utimes(std::string path, std::optional<Wall
     request.mtime = mtime;
     request.atime_now = !atime;
     request.mtime_now = !mtime;
-    CO_TRY_PATH(Attributes now, place.path, co_await client_.metadata.setAttr(std::move(request)));
+    auto got_now = co_await client_.metadata.setAttr(std::move(request));
+    if (!got_now) co_return withPath(got_now.error(), place.path);
+    Attributes now = std::move(*got_now);
     co_return now;
 }
 
@@ -251,8 +265,12 @@ Task<Result<Attributes>> FileSystem::truncate(std::string path, u64 size) {
     edit.inode = place.attributes->inode;
     edit.cut = size;
     edit.size = size;
-    CO_TRY_PATH(edit.policy, place.path, co_await client_.metadata.policyOf(place.dir));
-    CO_TRY_PATH(Attributes now, place.path, co_await editFile(client_, std::move(edit)));
+    auto got_policy = co_await client_.metadata.policyOf(place.dir);
+    if (!got_policy) co_return withPath(got_policy.error(), place.path);
+    edit.policy = std::move(*got_policy);
+    auto got_now = co_await editFile(client_, std::move(edit));
+    if (!got_now) co_return withPath(got_now.error(), place.path);
+    Attributes now = std::move(*got_now);
     co_return now;
 }
 

@@ -139,7 +139,8 @@ Task<Result<>> FileSystem::undelete(std::string path, std::string to, Wall until
 }
 
 Task<Result<u64>> FileSystem::undeleteTree(std::string path, std::string to) {
-    CO_TRY_OK(co_await undelete(path, to, Wall{}));
+    const Wall newest;
+    CO_TRY_OK(co_await undelete(path, to, newest));
     const std::string now = to.empty() ? path : to;
     CO_TRY(Place place, co_await resolveExisting(client_.metadata, now, Follow::kNotLast));
     if (!place.isDirectory()) co_return 1;

@@ -99,7 +99,8 @@ FileReader::~FileReader() = default;
 
 Task<Result<>> FileReader::loadSpans(u64 from, bool again) {
     if (spans_.size() > kSpansKept) spans_.clear();
-    CO_TRY(auto reply, co_await client_.metadata.spans(content(), generation(), from, again ? 1 : kSpansAtOnce));
+    const u32 limit = again ? 1 : kSpansAtOnce;
+    CO_TRY(auto reply, co_await client_.metadata.spans(content(), generation(), from, limit));
     key_ = reply.read_key;
     for (auto& s : reply.spans) spans_[s.offset] = std::move(s);
     co_return Ok{};

@@ -145,7 +145,9 @@ Task<Result<RowCells>> readRow(Client& client, Row row) {
             break;
         }
         const Sources sources = sourcesOf(*job);
+        const u64 before = job->good | job->bad;
         more = askForMore(job, data, sources);
+        if ((job->good | job->bad) != before) continue;     // some were answered at once
         const u64 running = job->asked & ~job->good & ~job->bad;
         if (running == 0 && !more) {
             if (job->away) co_return Error(Code::Unavailable, "too few block services answer");

@@ -1,0 +1,169 @@
+// The other `cluster` commands: down, status, kill, start, logs.
+#include <signal.h>
+#include <unistd.h>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include "client/cli/all.h"
+#include "client/cli/cluster_options.h"
+#include "core/base/config.h"
+
+namespace skua::cli {
+
+std::string clusterDir(const std::string& flag) {
+    if (!flag.empty()) return flag;
+    if (const char* config = std::getenv("SKUA_CONFIG"); config && *config) {
+        const auto dir = std::filesystem::path(config).parent_path();
+        if (std::filesystem::exists(dir / "run")) return dir.string();
+    }
+    return defaultClusterFolder();
+}
+
+namespace {
+
+bool waitEnded(const LocalCluster& cluster, const std::vector<std::string>& names, int seconds) {
+    for (int i = 0; i < seconds * 100; i++) {
+        bool any = false;
+        for (const auto& name : names) any = any || cluster.running(name);
+        if (!any) return true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return false;
+}
+
+Result<LocalCluster> existing(const std::string& dir) {
+    std::error_code ec;
+    const auto at = std::filesystem::canonical(dir, ec);
+    LocalCluster cluster(ec ? dir : at.string());
+    if (!cluster.exists()) return Error(Code::NotFound, "there is no cluster in " + dir + ": `skua cluster up --dir " + dir + "` makes one");
+    return cluster;
+}
+
+int status(const std::string& dir, bool json) {
+    auto cluster = existing(dir);
+    if (!cluster) return fail(cluster.error().detail);
+    nlohmann::json out = nlohmann::json::array();
+    int ended = 0;
+    for (const auto& name : cluster->names()) {
+        const auto pid = cluster->running(name);
+        if (!pid) ended++;
+        if (json) {
+            nlohmann::json one = {{"name", name}, {"running", pid.has_value()}};
+            if (pid) one["pid"] = *pid;
+            else one["last_log_line"] = cluster->lastLogLine(name);
+            out.push_back(one);
+        } else if (pid) {
+            print(name + "  running  pid " + std::to_string(*pid) + "\n");
+        } else {
+            print(name + "  ended  " + cluster->lastLogLine(name) + "\n");
+        }
+    }
+    if (json) print(out);
+    return ended ? kFailed : kFine;
+}
+
+int killOne(const std::string& dir, const std::string& name) {
+    auto cluster = existing(dir);
+    if (!cluster) return fail(cluster.error().detail);
+    if (auto ok = cluster->signal(name, SIGKILL); !ok) return fail(ok.error().detail);
+    return waitEnded(*cluster, {name}, 10) ? kFine : fail(name + " does not end");
+}
+
+int startOne(const std::string& dir, const std::string& name) {
+    auto cluster = existing(dir);
+    if (!cluster) return fail(cluster.error().detail);
+    auto command = cluster->commandOf(name);
+    if (!command) return fail(command.error().detail);
+    if (auto ok = startAndNote(*cluster, name, *command); !ok) return fail(ok.error());
+    return kFine;
+}
+
+int logs(const std::string& dir, const std::string& name, bool follow, u64 lines) {
+    auto cluster = existing(dir);
+    if (!cluster) return fail(cluster.error().detail);
+    if (auto known = cluster->commandOf(name); !known) return fail(known.error().detail);
+    const std::string count = std::to_string(lines), path = cluster->logPath(name);
+    if (follow) execlp("tail", "tail", "-n", count.c_str(), "-F", path.c_str(), static_cast<char*>(nullptr));
+    else execlp("tail", "tail", "-n", count.c_str(), path.c_str(), static_cast<char*>(nullptr));
+    return fail("tail cannot be run");
+}
+
+}  // namespace
+
+int clusterDown(const Settings&, const std::string& dir, bool force) {
+    auto cluster = existing(dir);
+    if (!cluster) return fail(cluster.error().detail);
+    if (auto locked = cluster->lock(); !locked) return fail(locked.error().detail);
+    const std::string point = readWhole(cluster->path("run/mount.point"));
+    if (!point.empty() && cluster->running("mount")) {
+        const std::string at = point.substr(0, point.find('\n'));
+        if (unmountAt(at, force) != kFine && !force) return kFailed;
+        waitEnded(*cluster, {"mount"}, 10);
+    }
+    // Those who write first, those who answer them last.
+    for (const char* kind : {"mount", "blocks-", "shard-", "cdc-", "registry-"}) {
+        std::vector<std::string> some;
+        for (const auto& name : cluster->names()) if (name.starts_with(kind) && cluster->running(name)) some.push_back(name);
+        for (const auto& name : some) (void)cluster->signal(name, SIGTERM);
+        if (waitEnded(*cluster, some, 10)) continue;
+        for (const auto& name : some) (void)cluster->signal(name, SIGKILL);
+        if (!waitEnded(*cluster, some, 10)) return fail("some processes do not end; `skua cluster status --dir " + dir + "` names them");
+    }
+    for (const auto& name : cluster->names()) cluster->forget(name);
+    return kFine;
+}
+
+void addCluster(Commands& all) {
+    {
+        auto o = std::make_shared<UpOptions>();
+        Flags& f = all.add("cluster up", "Starts a cluster of real processes on this machine, and waits until it serves; safe to repeat",
+                           "skua cluster up --disks 8 --mount ~/skua", [&all, o] {
+                               o->dir = clusterDir(o->dir);
+                               return clusterUp(all.settings, *o);
+                           });
+        f.option("--dir", o->dir, "Its folder (default: ~/.local/share/skua/default)");
+        f.option("--disks", o->disks, "Disks, each a process and a failure domain of its own");
+        f.option("--shards", o->shards, "Metadata shards, fixed when it is made");
+        f.option("--replicas", o->replicas, "Members of each metadata group: 1 for now");
+        f.repeated("--set", o->set, "NAME=VALUE: capacity (bytes a disk), retention (seconds), log_level");
+        f.repeated("--disk", o->disk, "A folder to use as a disk, instead of folders in --dir");
+        f.option("--mount", o->mount, "Mount it there");
+    }
+    struct Dir {
+        std::string dir, name;
+        bool force = false, json = false, follow = false;
+        u64 lines = 20;
+    };
+    auto withDir = [&all](const std::string& name, const std::string& help, const std::string& example, auto run) {
+        auto o = std::make_shared<Dir>();
+        Flags& f = all.add(name, help, example, [o, run, &all] { return run(all, *o); });
+        f.option("--dir", o->dir, "The cluster's folder");
+        return std::pair<Flags*, std::shared_ptr<Dir>>(&f, o);
+    };
+    {
+        auto [f, o] = withDir("cluster down", "Stops a cluster; its data stays", "skua cluster down", [](Commands& c, Dir& d) { return clusterDown(c.settings, clusterDir(d.dir), d.force); });
+        f->flag("--force", o->force, "Unmount even if somebody uses the mount");
+    }
+    {
+        auto [f, o] = withDir("cluster status", "Which processes run", "skua cluster status", [](Commands&, Dir& d) { return status(clusterDir(d.dir), d.json); });
+        f->flag("--json", o->json, "As JSON");
+    }
+    {
+        auto [f, o] = withDir("cluster kill", "kill -9 of one process, for trying out failures", "skua cluster kill blocks-3", [](Commands&, Dir& d) { return killOne(clusterDir(d.dir), d.name); });
+        f->positional("NAME", o->name, "As in `cluster status`");
+    }
+    {
+        auto [f, o] = withDir("cluster start", "Starts one process again", "skua cluster start blocks-3", [](Commands&, Dir& d) { return startOne(clusterDir(d.dir), d.name); });
+        f->positional("NAME", o->name, "As in `cluster status`");
+    }
+    {
+        auto [f, o] = withDir("cluster logs", "The last lines of a process's log", "skua cluster logs -f shard-0", [](Commands&, Dir& d) { return logs(clusterDir(d.dir), d.name, d.follow, d.lines); });
+        f->positional("NAME", o->name, "As in `cluster status`");
+        f->flag("-f,--follow", o->follow, "Go on as it grows");
+        f->option("-n,--lines", o->lines, "How many lines");
+    }
+}
+
+}  // namespace skua::cli

@@ -1,0 +1,27 @@
+// What `cluster` commands share: where the cluster is, and how its processes are started.
+#pragma once
+
+#include "client/cli/command.h"
+#include "client/cli/local_cluster.h"
+
+namespace skua::cli {
+
+// --dir, else SKUA_DIR, else the folder of the configuration that the environment names, else the default.
+std::string clusterDir(const std::string& flag);
+
+struct UpOptions {
+    std::string dir, mount;
+    std::vector<std::string> set, disk;
+    u64 disks = 8, shards = 8, replicas = 1;
+};
+int clusterUp(const Settings& settings, UpOptions options);
+int clusterDown(const Settings& settings, const std::string& dir, bool force);
+
+// Mounts; used by `mount` and `cluster up --mount`. kFine, or the exit code after it has said why.
+int mountAt(const Settings& settings, const std::string& point, const std::vector<std::string>& options, const LocalCluster* cluster);
+int unmountAt(const std::string& point, bool lazily);
+
+// Restarted processes may have other ports: the registry's address is written into skua.conf anew.
+Result<> startAndNote(LocalCluster& cluster, const std::string& name, const std::vector<std::string>& command);
+
+}  // namespace skua::cli

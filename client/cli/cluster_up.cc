@@ -1,0 +1,201 @@
+// cluster up: makes the folder if it is new, starts what does not run, waits until it serves.
+#include <dirent.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <thread>
+#include "client/cli/cluster_options.h"
+#include "core/base/config.h"
+#include "core/base/random.h"
+#include "core/net/keys.h"
+
+namespace skua::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr u64 kPatience = 60;       // seconds until we give up
+
+void saySlowly(const std::string& text) {
+    std::fprintf(stderr, "%s\n", text.c_str());
+}
+
+Result<> waitForFile(LocalCluster& cluster, const std::string& name, const std::string& path) {
+    for (int i = 0; i < static_cast<int>(kPatience) * 100; i++) {
+        if (!readWhole(path).empty()) return Ok{};
+        if (!cluster.running(name)) return Error(Code::Unavailable, name + " ended at once: " + cluster.lastLogLine(name));
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return Error(Code::Unavailable, name + " does not listen after 60 s: " + cluster.lastLogLine(name));
+}
+
+// One line of skua.conf; the others stay.
+Result<> setLine(const std::string& path, const std::string& key, const std::string& value) {
+    std::string out, text = readWhole(path);
+    bool found = false;
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find('\n', at), text.size());
+        std::string line = text.substr(at, end - at);
+        at = end + 1;
+        std::string name = line.substr(0, line.find('='));
+        while (!name.empty() && name.back() == ' ') name.pop_back();
+        if (name == key && line.find('=') != line.npos) {
+            line = key + " = " + value;
+            found = true;
+        }
+        out += line + "\n";
+    }
+    if (!found) out += key + " = " + value + "\n";
+    return writeWhole(path, out);
+}
+
+Result<> makeNew(LocalCluster& cluster) {
+    u64 id = 0;
+    while (id == 0) id = randomFromKernel();
+    const net::Keys keys = net::Keys::random(ClusterId{id});
+    TRY_OK(keys.save(cluster.path("cluster.key")));
+    TRY_OK(net::Credentials::client(keys, "local").saveClient(cluster.path("local.key")));
+    std::string text = "# A SkuaFS cluster on one machine, made by `skua cluster up`.\n";
+    text += "cluster = " + toHex(id) + "\nregistry = 127.0.0.1:1\nkey = local.key\ncluster_key = cluster.key\n";
+    return writeWhole(cluster.configPath(), text);
+}
+
+u64 freeBytes(const std::string& path) {
+    struct statvfs v;
+    return statvfs(path.c_str(), &v) == 0 ? static_cast<u64>(v.f_bavail) * v.f_frsize : 0;
+}
+
+struct Setting {
+    u64 capacity = 0, retention = 0;
+    std::string log_level = "info";
+};
+Result<Setting> settingsOf(const std::vector<std::string>& set) {
+    Setting s;
+    for (const auto& one : set) {
+        const auto equals = one.find('=');
+        const std::string name = one.substr(0, equals), value = equals == one.npos ? "" : one.substr(equals + 1);
+        if (name == "capacity") s.capacity = std::strtoull(value.c_str(), nullptr, 10);
+        else if (name == "retention") s.retention = std::strtoull(value.c_str(), nullptr, 10);
+        else if (name == "log_level") s.log_level = value;
+        else return Error(Code::Invalid, "--set " + one + ": there are capacity=BYTES (of a disk), retention=SECONDS and log_level=LEVEL");
+    }
+    return s;
+}
+
+// What the registry knows: all groups formatted and led, all disks up. Says what is missing.
+Task<Result<>> serves(client::Client& client, u64 disks, std::string& missing) {
+    CO_TRY_OK(co_await client.cluster.refresh());
+    const auto& map = client.cluster.map();
+    missing.clear();
+    u64 formatted = 0, up = 0;
+    for (const auto& group : map.groups) formatted += group.formatted;
+    for (const auto& [_, service] : client.cluster.services()) up += service.up && service.state == registry::DiskState::kUp;
+    const u64 groups = 2ull + map.shards;
+    if (formatted < groups) missing = std::to_string(groups - formatted) + " of " + std::to_string(groups) + " groups";
+    else if (up < disks) missing = std::to_string(disks - up) + " of " + std::to_string(disks) + " disks";
+    if (!missing.empty()) co_return Ok{};
+    CO_TRY_OK(co_await client.metadata.getAttr(kRoot));
+    co_return Ok{};
+}
+
+}  // namespace
+
+Result<> startAndNote(LocalCluster& cluster, const std::string& name, const std::vector<std::string>& command) {
+    const std::string address = cluster.path("run/" + name + ".addr");
+    const bool registry = name.starts_with("registry-");
+    if (registry) ::unlink(address.c_str());
+    TRY_OK(cluster.start({name, command}));
+    if (!registry) return Ok{};
+    TRY_OK(waitForFile(cluster, name, address));
+    std::string where = readWhole(address);
+    while (!where.empty() && where.back() == '\n') where.pop_back();
+    return setLine(cluster.configPath(), "registry", where);
+}
+
+int clusterUp(const Settings& settings, UpOptions o) {
+    if (o.replicas != 1) return usage("--replicas " + std::to_string(o.replicas) + ": metadata groups have one member for now; replication is not there yet");
+    if (o.shards < 1 || o.shards > 4096) return usage("--shards takes 1 to 4096");
+    if (!o.disk.empty()) o.disks = o.disk.size();
+    if (o.disks < 1 || o.disks > 64) return usage("--disks takes 1 to 64");
+    auto set = settingsOf(o.set);
+    if (!set) return usage(set.error().detail);
+    std::error_code ec;
+    fs::create_directories(o.dir, ec);
+    if (ec) return fail(o.dir + ": " + ec.message());
+    LocalCluster cluster(fs::canonical(o.dir).string());
+    if (auto locked = cluster.lock(); !locked) return fail(locked.error().detail);
+    const bool fresh = !cluster.exists();
+    if (fresh) {
+        if (auto made = makeNew(cluster); !made) return fail(made.error());
+    } else if (cluster.names().size() > 3) {
+        o.disks = 0;                            // the disks it has are those it was made with
+        for (const auto& name : cluster.names()) o.disks += name.starts_with("blocks-");
+    }
+    const std::string config = cluster.configPath();
+    std::vector<std::string> programs;
+    for (const char* name : {"skua-registry", "skua-cdc", "skua-shard", "skua-blocks"}) {
+        auto at = findProgram(name);
+        if (!at) return fail(at.error());
+        programs.push_back(*at);
+    }
+    auto host = [&](const std::string& program, const std::string& name) {
+        return std::vector<std::string>{program, "--name", name, "--config", config, "--dir", cluster.path(name), "--log", cluster.logPath(name),
+                                        "--address-file", cluster.path("run/" + name + ".addr"), "--log-level", set->log_level};
+    };
+    auto registry = host(programs[0], "registry-0");
+    registry.insert(registry.end(), {"--format", "--local", "--shards", std::to_string(o.shards), "--domains", std::to_string(o.disks)});
+    if (set->retention) registry.insert(registry.end(), {"--retention", std::to_string(set->retention)});
+    if (auto old = cluster.commandOf("registry-0"); old) registry = *old;
+    if (auto ok = startAndNote(cluster, "registry-0", registry); !ok) return fail(ok.error());
+    for (const auto& [program, name] : {std::pair{programs[1], "cdc-0"}, std::pair{programs[2], "shard-0"}})
+        if (auto ok = startAndNote(cluster, name, host(program, name)); !ok) return fail(ok.error());
+
+    auto loaded = Config::load(config);
+    if (!loaded) return fail(loaded.error());
+    const u64 share = freeBytes(cluster.dir()) / std::max<u64>(1, o.disks) / 10 * 9;
+    for (u64 i = 0; i < o.disks; i++) {
+        const std::string name = "blocks-" + std::to_string(i);
+        if (auto old = cluster.commandOf(name); old) {
+            if (auto ok = cluster.start({name, *old}); !ok) return fail(ok.error());
+            continue;
+        }
+        const std::string disk = o.disk.empty() ? cluster.path(name + "/disk0") : o.disk[i];
+        if (!fs::exists(disk + "/FORMAT")) {
+            if (o.disk.empty()) fs::create_directories(disk, ec);
+            const u64 capacity = set->capacity ? set->capacity : o.disk.empty() ? share : freeBytes(disk) / 10 * 9;
+            const std::string command = "'" + programs[3] + "' format --cluster " + loaded->get("cluster") + " --capacity " + std::to_string(capacity) + " '" + disk + "' > '" +
+                                        cluster.path("logs/" + name + ".out") + "' 2>&1";
+            if (std::system(command.c_str()) != 0) return fail(disk + " cannot be formatted: " + cluster.lastLogLine(name));
+        }
+        const std::vector<std::string> run{programs[3], "--config", config, "--name", name, "--domain", name, "--dir", disk, "--log", cluster.logPath(name), "--log-level", set->log_level};
+        if (auto ok = cluster.start({name, run}); !ok) return fail(ok.error());
+    }
+
+    Settings ours = settings;
+    ours.config = config;
+    const int served = withProcess(ours, [&](client::Process& process) {
+        std::string missing = "the registry", said;
+        for (u64 i = 0; i < kPatience * 20; i++) {
+            auto now = process.run(serves(process.client(), o.disks, missing));
+            if (now && missing.empty()) return kFine;
+            if (i % 20 == 19 && missing != said) saySlowly("waiting for " + (said = missing));
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        }
+        fail("it does not serve after 60 s; missing: " + missing);
+        for (const auto& name : cluster.names()) if (!cluster.running(name)) std::fprintf(stderr, "  %s has ended: %s\n", name.c_str(), cluster.lastLogLine(name).c_str());
+        return kFailed;
+    });
+    if (served != kFine) return served;
+    if (!o.mount.empty())
+        if (const int mounted = mountAt(ours, o.mount, {}, &cluster); mounted != kFine) return mounted;
+    print("serving: " + std::to_string(o.disks) + " disks, in " + cluster.dir() + "\n");
+    if (fresh) {
+        print("  export SKUA_CONFIG=" + config + "\n  skua cp -r SOME_FOLDER skua:/copy\n  skua ls -l /copy\n  skua cluster down --dir " + cluster.dir() + "\n");
+    }
+    return kFine;
+}
+
+}  // namespace skua::cli

@@ -1,0 +1,109 @@
+// status: health at a glance.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include "client/cli/all.h"
+#include "raft/messages.h"
+
+namespace skua::cli {
+
+namespace {
+
+const char* stateName(registry::DiskState state) {
+    switch (state) {
+        case registry::DiskState::kUp: return "up";
+        case registry::DiskState::kReadOnly: return "read-only";
+        case registry::DiskState::kDraining: return "draining";
+        case registry::DiskState::kDead: return "dead";
+        case registry::DiskState::kRemoved: return "removed";
+    }
+    return "unknown";
+}
+const char* kindName(GroupId id) {
+    switch (kindOf(id)) {
+        case GroupKind::kRegistry: return "registry";
+        case GroupKind::kCoordinator: return "cdc";
+        default: return "shard";
+    }
+}
+std::string roleName(registry::ServerRole role) {
+    const char* names[] = {"registry", "cdc", "shard", "blocks", "mount"};
+    return static_cast<u8>(role) < 5 ? names[static_cast<u8>(role)] : "unknown";
+}
+
+Task<Result<>> status(Client& client, bool json, bool& healthy) {
+    CO_TRY_OK(co_await client.cluster.refresh());
+    const registry::ClusterMap map = client.cluster.map();
+    const auto hints = client.cluster.serverHints();
+    FileSystem fs(client);
+    auto space = co_await fs.space();
+    nlohmann::json out;
+    out["cluster"] = map.cluster.value;
+    out["map"] = map.version.number;
+    out["servers"] = nlohmann::json::array();
+    out["disks"] = nlohmann::json::array();
+    out["groups"] = nlohmann::json::array();
+    auto nameOf = [&](ServerId id) {
+        for (const auto& s : map.servers) if (s.id == id) return s.name;
+        return std::string("?");
+    };
+    u64 servers_up = 0, disks_up = 0, led = 0;
+    for (const auto& s : map.servers) {
+        auto h = hints.find(s.id.value);
+        const bool up = h != hints.end() && h->second.up;
+        servers_up += up;
+        out["servers"].push_back({{"name", s.name}, {"role", roleName(s.role)}, {"address", s.address.text}, {"domain", s.domain}, {"up", up}, {"incarnation", s.incarnation.value}});
+    }
+    for (const auto& [_, d] : client.cluster.services()) {
+        const bool up = d.up && d.state == registry::DiskState::kUp;
+        disks_up += up;
+        std::string server;
+        for (const auto& row : map.disks) if (row.id == d.id) server = nameOf(row.server);
+        out["disks"].push_back({{"id", d.id.value}, {"server", server}, {"state", stateName(d.state)}, {"up", up}, {"capacity", d.capacity}, {"free", d.free}, {"used", d.used}, {"incarnation", d.incarnation.value}});
+    }
+    for (const auto& g : map.groups) {
+        std::string leader;
+        nlohmann::json members = nlohmann::json::array();
+        for (ServerId m : g.members) {
+            members.push_back(nameOf(m));
+            if (auto h = hints.find(m.value); h != hints.end() && h->second.up && std::find(h->second.leads.begin(), h->second.leads.end(), g.id) != h->second.leads.end()) leader = nameOf(m);
+        }
+        led += !leader.empty();
+        out["groups"].push_back({{"kind", kindName(g.id)}, {"id", numberOf(g.id)}, {"leader", leader}, {"members", members}, {"formatted", g.formatted}});
+    }
+    if (space) out["space"] = {{"capacity", space->capacity}, {"free", space->free}, {"used", space->used}, {"files", space->files}, {"directories", space->directories}, {"bytes", space->bytes}, {"past_bytes", space->past_bytes}};
+    healthy = servers_up == map.servers.size() && disks_up == map.disks.size() && led == map.groups.size() && space.has_value();
+    out["healthy"] = healthy;
+    if (json) {
+        print(out);
+        co_return Ok{};
+    }
+    std::string text = healthy ? "healthy" : "NOT HEALTHY";
+    text += ": " + std::to_string(servers_up) + "/" + std::to_string(map.servers.size()) + " servers, " + std::to_string(led) + "/" + std::to_string(map.groups.size()) + " groups led, " +
+            std::to_string(disks_up) + "/" + std::to_string(map.disks.size()) + " disks up\n";
+    if (space)
+        text += "space: " + humanBytes(space->used) + " used, " + humanBytes(space->free) + " free of " + humanBytes(space->capacity) + " raw; " + std::to_string(space->files) + " files, " +
+                std::to_string(space->directories) + " directories, " + humanBytes(space->bytes) + "; past versions " + humanBytes(space->past_bytes) + "\n";
+    else text += "space: unknown, " + space.error().message() + "\n";
+    for (const auto& s : out["servers"])
+        if (!s["up"].get<bool>()) text += "server " + s["name"].get<std::string>() + " at " + s["address"].get<std::string>() + " is away\n";
+    for (const auto& d : out["disks"])
+        if (!d["up"].get<bool>()) text += "disk " + std::to_string(d["id"].get<u64>()) + " of " + d["server"].get<std::string>() + ": " + d["state"].get<std::string>() + ", silent\n";
+    for (const auto& g : out["groups"])
+        if (g["leader"].get<std::string>().empty()) text += "group " + g["kind"].get<std::string>() + " " + std::to_string(g["id"].get<u64>()) + " has no leader\n";
+    print(text);
+    co_return Ok{};
+}
+
+}  // namespace
+
+void addStatus(Commands& all) {
+    auto json = std::make_shared<bool>(false);
+    Flags& f = all.add("status", "Health at a glance: servers, groups, disks, space", "skua status --json", [&all, json] {
+        bool healthy = false;
+        const int code = withClient(all.settings, [&](Client& client) { return status(client, *json, healthy); });
+        return code;
+    });
+    f.flag("--json", *json, "As JSON: servers[], disks[], groups[], space");
+}
+
+}  // namespace skua::cli
