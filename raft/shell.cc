@@ -172,6 +172,7 @@ private:
         }
         lastAppend_ = ring_.now();
         server_->durable(now(), write, effects_);
+        noteLeads();
         ring_.prepareSoon(*this);
         co_return Ok{};
     }
@@ -266,10 +267,16 @@ private:
                     ::_exit(1);
                 }
             }
-            Sleep nap(ring_, kHeartbeatNs);
-            co_await nap;
+            auto due = leadsChanged_.wait(ring_, kHeartbeatNs);
+            (void)co_await due;
         }
         co_return Ok{};
+    }
+    // Whoever asks the registry shall know at once who leads.
+    void noteLeads() {
+        std::size_t leads = 0;
+        for (const auto& [group, _] : server_->appliedIndexes()) leads += server_->leads(group);
+        if (std::exchange(leads_, leads) != leads) leadsChanged_.pulse();
     }
 
     Ring& ring_;
@@ -290,6 +297,8 @@ private:
     std::map<u64, net::Reply> replies_;
     TaskGroup tasks_;
     u64 lastToken_ = 0;
+    std::size_t leads_ = 0;
+    Event leadsChanged_;
     Monotonic lastAppend_;
     bool stopping_ = false;
 };

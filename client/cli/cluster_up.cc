@@ -96,6 +96,9 @@ Task<Result<>> serves(client::Client& client, u64 disks, std::string& missing) {
     const u64 groups = 2ull + map.shards;
     if (formatted < groups) missing = std::to_string(groups - formatted) + " of " + std::to_string(groups) + " groups";
     else if (up < disks) missing = std::to_string(disks - up) + " of " + std::to_string(disks) + " disks";
+    u64 led = 0;
+    for (const auto& [_, hint] : client.cluster.serverHints()) led += hint.up ? hint.leads.size() : 0;
+    if (missing.empty() && led < groups) missing = std::to_string(groups - led) + " leaders of " + std::to_string(groups) + " groups";
     if (!missing.empty()) co_return Ok{};
     CO_TRY_OK(co_await client.metadata.getAttr(kRoot));
     co_return Ok{};
