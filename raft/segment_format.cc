@@ -65,10 +65,10 @@ bool takeRecords(const Write& w, u64 segment, Scan& scan, std::map<GroupId, u64>
         u64& last = scan.running[record.group];
         const bool first = last == 0;
         if (record.kind == RecordKind::kState) {
-            if (!first && record.running != last) gaps[record.group] = record.running;
+            if (record.running != last && (!first || scan.corrupt)) gaps[record.group] = record.running;
             last = record.running;
         } else {
-            if (!first && record.running != last + 1) gaps[record.group] = record.running;
+            if (record.running != last + 1) gaps[record.group] = record.running;     // also a first one that is not the first
             last = record.running;
         }
         scan.records.push_back(record);
@@ -126,7 +126,12 @@ Scan scanLog(u64 log, const std::vector<SegmentBytes>& segments) {
         scan.trouble = "segment " + std::to_string(segment) + " at byte " + std::to_string(at) + ": write " + std::to_string(number) +
                        " was durable (up to " + std::to_string(scan.synced) + " were) and is damaged";
     };
-    std::map<GroupId, u64> before;
+    // The segment after `i` that begins with this write; 0: none. Those between were made ahead and never used.
+    auto following = [&](std::size_t i, u64 number) -> std::size_t {
+        for (std::size_t j = i + 1; j < segments.size(); j++)
+            if (auto w = writeAt(log, segments[j], 0); w && w->header.number == number) return j;
+        return 0;
+    };
     for (std::size_t i = 0; i < segments.size(); i++) {
         const SegmentBytes& s = segments[i];
         std::size_t at = 0;
@@ -144,14 +149,10 @@ Scan scanLog(u64 log, const std::vector<SegmentBytes>& segments) {
                 continue;
             }
             // The next write is not here. Is it in the next segment (this one was full, or a start cut the rest)?
-            if (i + 1 < segments.size()) {
-                auto next = writeAt(log, segments[i + 1], 0);
-                if (next && next->header.number == expected) break;
-            }
+            if (following(i, expected)) break;
             if (!begun && i + 1 < segments.size() && !w) { at += kLogPage; bad(s.number, 0, 1); continue; }
             if (expected > scan.synced) break;                          // never acknowledged: torn, cut
             bad(s.number, at, expected);
-            before = scan.running;
             // Go on at the next whole write, to learn which groups lost something.
             std::size_t then = at + kLogPage;
             for (; then + kLogPage <= s.bytes.size(); then += kLogPage)
@@ -164,9 +165,12 @@ Scan scanLog(u64 log, const std::vector<SegmentBytes>& segments) {
                 if (auto next = writeAt(log, segments[i + 1], 0); next && next->header.number > scan.last_write) scan.last_write = next->header.number - 1;
         }
         if (!scan.corrupt && begun && i + 1 < segments.size()) {
-            auto next = writeAt(log, segments[i + 1], 0);
-            if (next && next->header.number == scan.last_write + 1) continue;
+            if (const std::size_t j = following(i, scan.last_write + 1)) {
+                i = j - 1;
+                continue;
+            }
             if (scan.last_write + 1 > scan.synced) break;               // what follows was never acknowledged
+            auto next = writeAt(log, segments[i + 1], 0);
             bad(segments[i + 1].number, 0, scan.last_write + 1);
             if (next) scan.last_write = next->header.number - 1;
         }

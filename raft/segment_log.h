@@ -34,6 +34,8 @@ public:
     // trouble() and suspects() say what was damaged.
     static Result<std::unique_ptr<SegmentLog>> open(Ring& ring, Offload& offload, std::string dir, SegmentLogOptions options,
                                                     const std::function<void(const Record&)>& visit);
+    // Nothing is under way any more; before it is destroyed.
+    Task<> settled() { return tasks_.all(); }
     ~SegmentLog();
     SegmentLog(const SegmentLog&) = delete;
 
