@@ -47,7 +47,7 @@ std::optional<NewId> Reservations::tryTake(ShardId shard) {
 }
 
 Task<Result<NewId>> Reservations::take(ShardId shard) {
-    for (int round = 0; round < 3; round++) {
+    for (int round = 0; round < 64; round++) {
         if (auto id = tryTake(shard)) co_return *id;
         if (stopping_) break;
         while (shards_[shard.value].asking) {

@@ -23,6 +23,7 @@ struct RowJob {
     u64 late = 0;                                   // asked, and not waited for any more
     bool away = false;                              // a service could not be reached
     bool wrong = false;                             // bytes were not what was written
+    bool over = false;                              // the row is read: late answers are let go
     std::vector<u64> asked_at;
     Event changed;
 
@@ -41,6 +42,7 @@ Task<> askBlock(std::shared_ptr<RowJob> job, u32 index) {
     request.length = job->length();
     request.key = job->row.key;
     auto answer = co_await services.ask(ref.service, request, Buffer(), kCallLimit);
+    if (job->over) co_return Ok{};
     const u64 bit = 1ull << index;
     job->late &= ~bit;
     if (answer) {
@@ -150,6 +152,7 @@ Task<Result<RowCells>> readRow(Client& client, Row row) {
         if ((job->good | job->bad) != before) continue;     // some were answered at once
         const u64 running = job->asked & ~job->good & ~job->bad;
         if (running == 0 && !more) {
+            job->over = true;
             if (job->away) co_return Error(Code::Unavailable, "too few block services answer");
             if (job->missing != 0) co_return Error(Code::NotFound, "too few blocks are where they should be");
             co_return Error(Code::Corrupt, job->wrong ? "too few good blocks are left" : "too few blocks are left");
@@ -181,9 +184,11 @@ Task<Result<RowCells>> readRow(Client& client, Row row) {
             (void)co_await waiting;
         }
     }
+    // Who still waits for a silent service must not keep the cells of the others in memory.
+    job->over = true;
     RowCells got;
     got.missing = job->missing;
-    got.cells = job->cells;
+    got.cells = std::move(job->cells);
     co_return got;
 }
 
