@@ -21,7 +21,7 @@ namespace {
 
 struct RunFlags {
     Common common;
-    std::string name, disk_class;
+    std::string name, disk_class, address_file;
     u64 ahead_mib = 64, scrub_days = 14, spin_us = 30;
 };
 
@@ -50,6 +50,16 @@ Result<net::Keys> keysOf(const Config& config) {
     std::string path = config.path("cluster_key");
     if (path.empty()) return Error(Code::NotFound, (config.file().empty() ? std::string("no configuration was found") : config.file() + " names no cluster_key") + ": give --config");
     return net::Keys::load(path);
+}
+
+Result<> tellAddress(const std::string& path, const std::string& address) {
+    const std::string temporary = path + ".new";
+    std::FILE* f = std::fopen(temporary.c_str(), "we");
+    if (!f) return Error(Code::Io, temporary + ": cannot be written");
+    std::fprintf(f, "%s\n", address.c_str());
+    std::fclose(f);
+    if (std::rename(temporary.c_str(), path.c_str()) != 0) return Error(Code::Io, path + ": cannot be written");
+    return Ok{};
 }
 
 Task<> waitForEnd(Signals& signals, Ring& ring, net::Server& server, Service& service, Membership& membership) {
@@ -101,6 +111,8 @@ int run(RunFlags& flags) {
     if (service.disks().empty()) return fail(last);
     net::Server server(*ring, net::Credentials::server(*keys, flags.name), service);
     if (const auto listening = server.listen(flags.common.listen); !listening) giveUp(listening.error());
+    if (!flags.address_file.empty())
+        if (const auto told = tellAddress(flags.address_file, server.address().text); !told) giveUp(told.error());
     net::Pool pool(*ring, net::Credentials::server(*keys, flags.name));
 
     MembershipOptions mine;
@@ -163,6 +175,7 @@ int start(int argc, char** argv) {
     const auto runOptions = [&](Flags& f) {
         f.common(r.common);
         f.option("--name", r.name, "This process's name in the cluster; default: the first disk's folder");
+        f.option("--address-file", r.address_file, "File to write the address to, once listening");
         f.option("--class", r.disk_class, "Class of its disks, for policies");
         f.option("--ahead-mib", r.ahead_mib, "Space to have ready in each size class in use, MiB per disk");
         f.option("--scrub-days", r.scrub_days, "Everything is read and checked once in so many days; 0: never");

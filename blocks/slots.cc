@@ -102,7 +102,7 @@ std::optional<Place> Slots::allocate(u32 size_class) {
 }
 
 std::optional<Place> Slots::allocateLarger(u32 size_class) {
-    for (u32 c = size_class + 1; c < kClasses && c < size_class + 4; c++)
+    for (u32 c = size_class + 1; c < kClasses && classData(c) < 2 * classData(size_class); c++)
         if (!classes_[c].with_free.empty()) return allocate(c);
     return std::nullopt;
 }

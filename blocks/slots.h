@@ -1,7 +1,7 @@
 // Slots: which places of a disk are free. Pure, in memory; the index says after a restart what is taken.
 //
-// Size classes are four per doubling, 64 KiB to 16 MiB of data; a slot is larger by the sums that follow
-// the data. A segment is a file of slots of one class. A slot goes round:
+// Size classes are two per doubling from 16 to 64 KiB of data, then four per doubling to 16 MiB; a slot is
+// larger by the sums that follow the data. A segment is a file of slots of one class. A slot goes round:
 //
 //   free --allocate()--> taken --release()--> free          written by then: "ready" from now on
 //   free --beginFill()--> filling --endFill()--> free       zeros were written ahead of need
@@ -18,10 +18,14 @@
 
 namespace skua::blocks {
 
-inline constexpr u32 kClasses = 33;
+inline constexpr u32 kSmallClasses = 4, kClasses = kSmallClasses + 33;
 // Bytes of data of class c, 0..kClasses-1.
-constexpr u32 classData(u32 c) { return (4 + c % 4) * (16u << 10) << c / 4; }
-static_assert(classData(0) == 64u << 10 && classData(kClasses - 1) == kMaxBlock);
+constexpr u32 classData(u32 c) {
+    if (c < kSmallClasses) return (2 + c % 2) * (8u << 10) << c / 2;
+    c -= kSmallClasses;
+    return (4 + c % 4) * (16u << 10) << c / 4;
+}
+static_assert(classData(0) == 16u << 10 && classData(kSmallClasses) == 64u << 10 && classData(kClasses - 1) == kMaxBlock);
 u32 classOf(u32 bytes);             // the smallest that takes them; 1 <= bytes <= kMaxBlock
 u32 slotBytes(u32 c);
 
@@ -44,7 +48,7 @@ public:
 
     // A ready slot of the class if there is one, else any.
     std::optional<Place> allocate(u32 size_class);
-    // The smallest larger class (less than twice as large) that has a free slot.
+    // In the smallest larger class (less than twice as large) that has a free slot.
     std::optional<Place> allocateLarger(u32 size_class);
     void release(Place place);                      // `taken`; it has been written
     void releaseUnwritten(Place place);             // `taken`; nothing was written to it

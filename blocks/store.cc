@@ -245,6 +245,9 @@ Task<Result<Place>> Store::takeSlot(u32 size_class) {
 Task<Result<Place>> Store::makeRoom(u32 size_class) {
     if (auto place = slots_.allocate(size_class)) co_return *place;
     if (fileSystemFree_ < kLeastFileSystemFree) co_return Error(Code::NoSpace, dir_ + ": the file system is full");
+    // A class of its own for every size is a luxury of disks that are not half full.
+    if (allocated() > options_.capacity / 2)
+        if (auto place = slots_.allocateLarger(size_class)) co_return *place;
     Result<> made = Error(Code::NoSpace, dir_ + " is full");
     const bool room = allocated() + options_.segment + reserve() <= options_.capacity && fileSystemFree_ > options_.segment + kLeastFileSystemFree;
     if (room) made = co_await makeSegment(size_class);

@@ -65,6 +65,18 @@ Task<Result<Store::Read>> Store::read(BlockId id, u32 offset, u32 length) {
 }
 
 Task<Result<Store::Read>> Store::readSlot(BlockId id, Entry entry, u32 offset, u32 length) {
+    const int fd = files_.at(entry.place.segment)->fd;
+    const u64 begin = slots_.offsetOf(entry.place);
+    Read out;
+    if (length == entry.length && length <= kMaxPiece / 2 && !sums_.contains(id)) {
+        // A small block, whole: its sums follow it, so they come along.
+        out.data = Buffer::allocate(length + sumsBytes(length / kPage));
+        CO_TRY_OK(co_await readAll(fd, out.data.data(), static_cast<u32>(out.data.size()), begin));
+        out.sums.resize(length / kPage);
+        std::memcpy(out.sums.data(), out.data.data() + length, out.sums.size() * sizeof(u64));
+        out.data.shrink(length);
+        co_return out;
+    }
     // The whole block's sums come with the first piece, beside the data, and serve the others.
     std::shared_ptr<Sums> sums;
     if (const auto known = sums_.find(id); known != sums_.end()) {
@@ -76,11 +88,9 @@ Task<Result<Store::Read>> Store::readSlot(BlockId id, Entry entry, u32 offset, u
         pin(entry.place);
         tasks_.spawn(loadSums(sums, entry));
     }
-    Read out;
     out.data = length <= pieces_.bufferSize() / 2 ? Buffer::allocate(length) : pieces_.take();
     out.data.shrink(length);
-    const int fd = files_.at(entry.place.segment)->fd;
-    CO_TRY_OK(co_await readAll(fd, out.data.data(), length, slots_.offsetOf(entry.place) + offset));
+    CO_TRY_OK(co_await readAll(fd, out.data.data(), length, begin + offset));
     auto there = sums->there.wait();
     (void)co_await there;
     if (sums->trouble.code != Code::Ok) {
