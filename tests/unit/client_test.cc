@@ -259,6 +259,64 @@ TEST(Reader, ASmallReadAsksForItsPagesOnly) {
     EXPECT_EQ(reads, 1u);
 }
 
+TEST(Reader, EverySchemeReadsBackWithItsParityLost) {
+    for (auto [data, parity] : {std::pair<u8, u8>{1, 0}, {1, 2}, {2, 1}, {3, 3}, {10, 4}}) {
+        Policy p = fourAndTwo();
+        p.scheme = {{~0ull, data, parity}};
+        p.span = 0;
+        World w(16, p);
+        const std::string bytes = World::bytes(data * (9u << 20) / 2 + 777);
+        ASSERT_TRUE(w.put("/f", bytes));
+        auto reader = w.run(w.fs.open("/f"));
+        auto span = w.run((*reader)->spanAt(0));
+        ASSERT_TRUE(span);
+        std::vector<u32> lost;
+        for (u8 i = 0; i < parity; i++) lost.push_back((*span)->blocks[i].service.value);
+        for (u32 service : lost) w.fault(service).refuse = true;
+        std::string into((*span)->length, 'x');
+        auto n = w.run((*reader)->read(0, {reinterpret_cast<u8*>(into.data()), into.size()}));
+        ASSERT_TRUE(n) << int(data) << "+" << int(parity) << " " << n.error().message();
+        EXPECT_TRUE(into == bytes.substr(0, into.size())) << int(data) << "+" << int(parity);
+    }
+}
+
+TEST(Client, UnderChangingFaultsWhatWasAcknowledgedReadsBack) {
+    for (u64 seed = 1; seed <= 12; seed++) {
+        World w;
+        Random random(seed);
+        std::map<std::string, std::string> model;
+        u32 refused = 0;
+        for (int round = 0; round < 25; round++) {
+            for (auto& [id, disk] : w.transport.disks) disk.fault = {};
+            // Two services at most are broken while reading: what 4 + 2 promises.
+            for (u64 n = random.below(3); n > 0; n--) {
+                Fault& f = w.fault(1 + static_cast<u32>(random.below(8)));
+                switch (random.below(6)) {
+                    case 0: f.refuse = true; break;
+                    case 1: f.silent = true; break;
+                    case 2: f.full = true; break;
+                    case 3: f.wrong_bytes = true; break;
+                    case 4: f.delay_ns = 50 * kMillisecond + random.below(2 * kSecond); break;
+                    case 5: f.forgets = true; break;
+                }
+            }
+            const std::string path = "/f" + std::to_string(random.below(4));
+            if (random.oneIn(2) || !model.contains(path)) {
+                const std::string data = World::bytes(8 * random.below(3'000'000), random.next());
+                auto put = w.put(path, data);
+                if (put) model[path] = data;
+                else refused++;
+            } else {
+                auto back = w.get(path);
+                ASSERT_TRUE(back) << "seed " << seed << " round " << round << " " << back.error().message();
+                ASSERT_TRUE(*back == model[path]) << "seed " << seed << " round " << round;
+            }
+            (void)w.run(sleepFor(w.clock, random.below(3 * kSecond)));
+        }
+        EXPECT_LT(refused, 5u) << "seed " << seed;
+    }
+}
+
 TEST(Cluster, WorksOnWithTheOldMapWhileTheRegistryIsAway) {
     World w;
     w.transport.registry_away = true;
