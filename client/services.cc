@@ -147,6 +147,12 @@ u64 Services::hedgeAfter() const {
     return std::clamp(3 * percentile_, kHedgeMin, kHedgeMax);
 }
 
+bool Services::mayRefresh() {
+    if (clock_.now().value - refreshedAt_.value < kSecond) return false;
+    refreshedAt_ = clock_.now();
+    return true;
+}
+
 bool Services::mayHedge() {
     if (hedgeTokens_ < kHedgeCost) return false;
     hedgeTokens_ -= kHedgeCost;

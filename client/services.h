@@ -44,6 +44,8 @@ public:
     const std::vector<Candidate>& candidates();
     // After this long without an answer another one is asked: 3 x the 95th percentile of reads, 30 ms..700 ms.
     u64 hedgeAfter() const;
+    // At most once a second: hints are worth asking for again.
+    bool mayRefresh();
     // Takes one of the permits for extra reads (at most 5 % of all, and a few at the start).
     bool mayHedge();
 
@@ -80,7 +82,7 @@ private:
     std::map<u32, Health> health_;
     std::vector<Candidate> candidates_;
     u64 candidatesEdition_ = ~0ull;
-    Monotonic candidatesAt_;
+    Monotonic candidatesAt_, refreshedAt_;
     std::vector<u64> reads_;            // a ring of the last latencies
     std::size_t nextRead_ = 0;
     u64 percentile_ = 0;                // the 95th of them; 0: too few

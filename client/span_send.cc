@@ -1,5 +1,6 @@
 // The other half of a span being written: placement, attempts, receipts.
 #include <algorithm>
+#include <utility>
 #include "client/span_job.h"
 #include "core/base/log.h"
 #include "core/data/checksum.h"
@@ -238,9 +239,15 @@ Task<> runSpan(std::shared_ptr<SpanJob> job) {
     const u32 all = job->geometry.blocks(), least = std::min<u32>(all, job->geometry.data + 1u);
     const u64 until = client.clock.now().value + kPlaceFor;
     std::vector<BlockServiceId> placed;
-    for (;;) {
+    for (bool fresh = false;;) {
         placed = placeBlocks(*job, all, {});
-        if (placed.size() >= least || client.clock.now().value >= until) break;
+        if (placed.size() >= all || client.clock.now().value >= until) break;
+        // Somebody may be back whom the hints still call silent; that is worth one question a second.
+        if (placed.size() >= least) {
+            if (std::exchange(fresh, true) || !client.services.mayRefresh()) break;
+            (void)co_await client.cluster.refresh();
+            continue;
+        }
         // A cluster that is just starting, or a map that is old.
         (void)co_await client.cluster.refresh();
         Sleep nap(client.clock, 200 * kMillisecond);
