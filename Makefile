@@ -41,6 +41,7 @@ LDFLAGS += -fuse-ld=lld-19
 else
 CXXFLAGS += -Wno-maybe-uninitialized -Wno-missing-field-initializers
 endif
+CXXFLAGS += $(EXTRA)
 LIBS_CORE := -luring -lrocksdb -lisal -lxxhash -lcrypto -lspdlog -lfmt -lpthread
 LIBS := $(LIBS_CORE) $(if $(SAN),,-ljemalloc)
 

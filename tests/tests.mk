@@ -36,7 +36,7 @@ $(O)/tests/fuzz/%: $(O)/obj/tests/fuzz/%.o $(FUZZ_LIBS)
 	$(Q)$(CXX) -fuse-ld=lld-19 -fsanitize=fuzzer,address,undefined -o $@ $< -Wl,--start-group $(FUZZ_LIBS) -Wl,--end-group $(LIBS_CORE)
 else
 fuzz-binaries:
-	+@$(MAKE) --no-print-directory O=$(FUZZ_O) CXX=clang++-19 CXXFLAGS='$(FUZZ_FLAGS)' fuzz-binaries
+	+@$(MAKE) --no-print-directory O=$(FUZZ_O) CXX=clang++-19 EXTRA='$(FUZZ_FLAGS)' fuzz-binaries
 endif
 
 test-binaries: all $(UNIT_TESTS) $(SIM) $(TOOLS)
