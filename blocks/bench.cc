@@ -65,7 +65,7 @@ Task<Result<u64>> syncs(Run& run, u64 for_ns) {
 
 Task<Result<DiskFigures>> measure(Run& run, u64 sync_ns) {
     DiskFigures out;
-    CO_TRY(const u64 laid_out, co_await pass(run));         // fresh space: not what is measured
+    CO_TRY(const u64 laid_out, co_await pass(run)); // fresh space: not what is measured
     (void)laid_out;
     CO_TRY(const u64 first, co_await pass(run));
     CO_TRY(const u64 second, co_await pass(run));
@@ -79,13 +79,14 @@ Task<Result<DiskFigures>> measure(Run& run, u64 sync_ns) {
     co_return out;
 }
 
-}  // namespace
+} // namespace
 
 Result<DiskFigures> measureDisk(Ring& ring, const std::string& path, u64 bytes, u64 sync_ns) {
     struct stat at{};
     const bool folder = ::stat(path.c_str(), &at) == 0 && S_ISDIR(at.st_mode);
     const std::string file = folder ? path + "/.skua-bench-" + std::to_string(::getpid()) : path;
-    if (!folder && ::stat(path.c_str(), &at) == 0) return Error(Code::Exists, path + " is there: give a folder, or a file to be made");
+    if (!folder && ::stat(path.c_str(), &at) == 0)
+        return Error(Code::Exists, path + " is there: give a folder, or a file to be made");
     bool direct = true;
     int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_DIRECT, 0600);
     if (fd < 0 && errno == EINVAL) {
@@ -93,7 +94,7 @@ Result<DiskFigures> measureDisk(Ring& ring, const std::string& path, u64 bytes, 
         fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     }
     if (fd < 0) return Error(fromErrno(errno), file + ": " + std::strerror(errno));
-    ::unlink(file.c_str());     // gone with the fd, whatever happens
+    ::unlink(file.c_str()); // gone with the fd, whatever happens
     Run run{ring, fd, bytes / kMaxPiece * kMaxPiece, true, {}, 0, Ok{}};
     BufferPool pool(kMaxPiece, kDepth);
     Random rng(1);
@@ -110,4 +111,4 @@ Result<DiskFigures> measureDisk(Ring& ring, const std::string& path, u64 bytes, 
     return figures;
 }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

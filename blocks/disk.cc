@@ -20,9 +20,7 @@ namespace {
 
 constexpr const char* kKind = "skua-blocks";
 
-Error failed(const std::string& what, int error) {
-    return Error(fromErrno(error), what + ": " + std::strerror(error));
-}
+Error failed(const std::string& what, int error) { return Error(fromErrno(error), what + ": " + std::strerror(error)); }
 
 std::string textOf(const DiskFormat& f) {
     return std::string("kind = ") + kKind + "\nversion = " + std::to_string(kFormat) + "\ncluster = " + toHex(f.cluster.value) +
@@ -42,7 +40,8 @@ std::map<std::string, std::string> valuesOf(const std::string& text) {
     return out;
 }
 
-template <class T> bool number(const std::string& text, T& to) {
+template <class T>
+bool number(const std::string& text, T& to) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), to);
     return error == std::errc{} && end == text.data() + text.size() && !text.empty();
 }
@@ -51,7 +50,8 @@ Result<DiskFormat> parse(const std::string& path, const std::string& text) {
     auto values = valuesOf(text);
     if (values["kind"] != kKind) return Error(Code::Invalid, path + " is of a \"" + values["kind"] + "\", not of a " + kKind);
     if (values["version"] != std::to_string(kFormat))
-        return Error(Code::Invalid, path + " has format " + values["version"] + ", this build knows format " + std::to_string(kFormat));
+        return Error(Code::Invalid,
+                     path + " has format " + values["version"] + ", this build knows format " + std::to_string(kFormat));
     DiskFormat f;
     const auto cluster = fromHex(values["cluster"]), uuid = fromHex(values["uuid"]);
     if (!cluster || !uuid || !number(values["service"], f.service.value) || !number(values["incarnation"], f.incarnation.value) ||
@@ -120,12 +120,12 @@ Result<int> lockFolder(const std::string& dir) {
     return fd;
 }
 
-}  // namespace
+} // namespace
 
 u64 segmentBytesFor(u64 capacity) {
-    if (capacity >= 100ull << 30) return 257u << 20;    // 64 slots of 4 MiB and their sums
+    if (capacity >= 100ull << 30) return 257u << 20; // 64 slots of 4 MiB and their sums
     if (capacity >= 1ull << 30) return (64u << 20) + (512u << 10);
-    return 17u << 20;       // one largest block and its sums
+    return 17u << 20; // one largest block and its sums
 }
 
 Result<> Disk::format(const std::string& dir, ClusterId cluster, u64 capacity) {
@@ -140,18 +140,22 @@ Result<> Disk::format(const std::string& dir, ClusterId cluster, u64 capacity) {
         ::close(fd);
         TRY_OK(text);
         auto values = valuesOf(*text);
-        return Error(Code::Exists, dir + " is a disk already: kind " + values["kind"] + ", cluster " + values["cluster"] + ", service " + values["service"]);
+        return Error(Code::Exists, dir + " is a disk already: kind " + values["kind"] + ", cluster " + values["cluster"] +
+                                       ", service " + values["service"]);
     }
     for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
         const std::string name = entry.path().filename();
-        if (name != "lost+found" && name != "LOCK" && name != "FORMAT.new") return Error(Code::NotEmpty, dir + " holds other things (" + name + "); a disk begins as an empty folder");
+        if (name != "lost+found" && name != "LOCK" && name != "FORMAT.new")
+            return Error(Code::NotEmpty, dir + " holds other things (" + name + "); a disk begins as an empty folder");
     }
     if (error) return Error(fromErrno(error.value()), dir + ": " + error.message());
     struct statvfs space{};
     if (::statvfs(dir.c_str(), &space) < 0) return failed(dir, errno);
     const u64 all = static_cast<u64>(space.f_blocks) * space.f_frsize;
     if (capacity == 0) capacity = all;
-    if (capacity < kLeastCapacity) return Error(Code::Invalid, dir + ": a capacity of " + std::to_string(capacity) + " bytes is too small; at least 128 MiB");
+    if (capacity < kLeastCapacity)
+        return Error(Code::Invalid,
+                     dir + ": a capacity of " + std::to_string(capacity) + " bytes is too small; at least 128 MiB");
     DiskFormat f;
     f.cluster = cluster;
     do { f.uuid = randomFromKernel(); } while (f.uuid == 0);
@@ -167,7 +171,9 @@ Result<Disk> Disk::openAny(const std::string& dir) {
     const std::string path = dir + "/FORMAT";
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
-        return Error(Code::NotFound, dir + " is no disk of a block service (no FORMAT in it): is it mounted? To make one: skua-blocks format " + dir);
+        return Error(
+            Code::NotFound,
+            dir + " is no disk of a block service (no FORMAT in it): is it mounted? To make one: skua-blocks format " + dir);
     if (fd < 0) return failed(path, errno);
     const auto text = readFile(fd, path);
     ::close(fd);
@@ -180,7 +186,8 @@ Result<Disk> Disk::openAny(const std::string& dir) {
 Result<Disk> Disk::open(const std::string& dir, ClusterId cluster) {
     TRY(Disk disk, openAny(dir));
     if (disk.info().cluster != cluster)
-        return Error(Code::Invalid, dir + " belongs to cluster " + toHex(disk.info().cluster.value) + ", not to " + toHex(cluster.value));
+        return Error(Code::Invalid,
+                     dir + " belongs to cluster " + toHex(disk.info().cluster.value) + ", not to " + toHex(cluster.value));
     return disk;
 }
 
@@ -198,4 +205,4 @@ Result<> Disk::setIdentity(BlockServiceId service, Incarnation incarnation) {
     return Ok{};
 }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

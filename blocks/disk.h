@@ -56,4 +56,4 @@ private:
     int lock_;
 };
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

@@ -10,12 +10,15 @@ namespace skua::blocks {
 namespace {
 
 Error errorOf(const std::string& what, const rocksdb::Status& s) {
-    const Code code = s.IsNoSpace() ? Code::NoSpace : s.IsCorruption() ? Code::Corrupt : s.IsNotFound() ? Code::NotFound : Code::Io;
+    const Code code = s.IsNoSpace()      ? Code::NoSpace
+                      : s.IsCorruption() ? Code::Corrupt
+                      : s.IsNotFound()   ? Code::NotFound
+                                         : Code::Io;
     return Error(code, what + ": " + s.ToString());
 }
 
 rocksdb::ColumnFamilyOptions tableOptions(bool small) {
-    static const auto cache = rocksdb::NewLRUCache(16u << 20);      // of all disks of the process
+    static const auto cache = rocksdb::NewLRUCache(16u << 20); // of all disks of the process
     rocksdb::ColumnFamilyOptions o;
     rocksdb::BlockBasedTableOptions table;
     table.block_cache = cache;
@@ -31,7 +34,7 @@ rocksdb::ColumnFamilyOptions tableOptions(bool small) {
     return o;
 }
 
-}  // namespace
+} // namespace
 
 Result<std::unique_ptr<Index>> Index::open(const std::string& dir, bool writable) {
     rocksdb::DBOptions o;
@@ -43,7 +46,8 @@ Result<std::unique_ptr<Index>> Index::open(const std::string& dir, bool writable
     o.info_log_level = rocksdb::WARN_LEVEL;
     o.keep_log_file_num = 2;
     o.max_log_file_size = 4u << 20;
-    const std::vector<rocksdb::ColumnFamilyDescriptor> tables{{rocksdb::kDefaultColumnFamilyName, tableOptions(false)}, {"small", tableOptions(true)}};
+    const std::vector<rocksdb::ColumnFamilyDescriptor> tables{{rocksdb::kDefaultColumnFamilyName, tableOptions(false)},
+                                                              {"small", tableOptions(true)}};
     std::unique_ptr<Index> index(new Index);
     rocksdb::DB* db = nullptr;
     const std::string path = dir + "/index";
@@ -74,7 +78,8 @@ Result<> Index::commit(std::span<const IndexChange> changes) {
     return Ok{};
 }
 
-Result<> Index::scan(char table, const std::string& from, const std::function<Result<bool>(std::string_view, std::string_view)>& visit) {
+Result<> Index::scan(char table, const std::string& from,
+                     const std::function<Result<bool>(std::string_view, std::string_view)>& visit) {
     rocksdb::ReadOptions o;
     o.readahead_size = 1u << 20;
     const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(o, tables_[0]));
@@ -87,7 +92,9 @@ Result<> Index::scan(char table, const std::string& from, const std::function<Re
 }
 
 Result<> Index::load(const Loader& loader) {
-    const auto damaged = [](const char* what) { return Error(Code::Corrupt, std::string("index: a row of ") + what + " does not read"); };
+    const auto damaged = [](const char* what) {
+        return Error(Code::Corrupt, std::string("index: a row of ") + what + " does not read");
+    };
     TRY_OK(scan(kSegmentTable, std::string(1, kSegmentTable), [&](std::string_view key, std::string_view value) -> Result<bool> {
         u32 segment = 0;
         SegmentRow row;
@@ -114,7 +121,8 @@ Result<> Index::readSmall(const BlockId& id, std::span<u8> data, std::span<u64> 
     rocksdb::PinnableSlice value;
     const auto s = db_->Get(rocksdb::ReadOptions(), tables_[1], smallKey(id), &value);
     if (!s.ok()) return errorOf("a small block", s);
-    if (value.size() != data.size() + sums.size_bytes()) return Error(Code::Corrupt, "a small block has another size than its row says");
+    if (value.size() != data.size() + sums.size_bytes())
+        return Error(Code::Corrupt, "a small block has another size than its row says");
     std::memcpy(data.data(), value.data(), data.size());
     std::memcpy(sums.data(), value.data() + data.size(), sums.size_bytes());
     return Ok{};
@@ -123,11 +131,12 @@ Result<> Index::readSmall(const BlockId& id, std::span<u8> data, std::span<u64> 
 Result<std::vector<BlockInfo>> Index::list(const BlockId& after, u32 limit) {
     std::vector<BlockInfo> out;
     std::string from = blockKey(kBlockTable, after);
-    if (after != BlockId{}) from.push_back('\0');       // the first key behind it
+    if (after != BlockId{}) from.push_back('\0'); // the first key behind it
     TRY_OK(scan(kBlockTable, from, [&](std::string_view key, std::string_view value) -> Result<bool> {
         BlockInfo info;
         BlockRow row;
-        if (!wire::decodeKey(key.substr(1), info.id) || !wire::decodeRow(value, row)) return Error(Code::Corrupt, "index: a row of a block does not read");
+        if (!wire::decodeKey(key.substr(1), info.id) || !wire::decodeRow(value, row))
+            return Error(Code::Corrupt, "index: a row of a block does not read");
         info.length = row.length;
         info.sum = row.sum;
         info.bad = row.bad;
@@ -137,4 +146,4 @@ Result<std::vector<BlockInfo>> Index::list(const BlockId& after, u32 limit) {
     return out;
 }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

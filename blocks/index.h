@@ -16,14 +16,14 @@
 namespace rocksdb {
 class DB;
 class ColumnFamilyHandle;
-}
+} // namespace rocksdb
 
 namespace skua::blocks {
 
 struct IndexChange {
     std::string key;
-    std::optional<std::string> value;       // none: erased
-    bool small = false;                     // in the table `small`
+    std::optional<std::string> value; // none: erased
+    bool small = false;               // in the table `small`
 };
 
 class Index {
@@ -48,9 +48,10 @@ public:
 
 private:
     Index() = default;
-    Result<> scan(char table, const std::string& from, const std::function<Result<bool>(std::string_view key, std::string_view value)>& visit);
+    Result<> scan(char table, const std::string& from,
+                  const std::function<Result<bool>(std::string_view key, std::string_view value)>& visit);
     std::unique_ptr<rocksdb::DB> db_;
-    std::vector<rocksdb::ColumnFamilyHandle*> tables_;      // default, small
+    std::vector<rocksdb::ColumnFamilyHandle*> tables_; // default, small
 };
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

@@ -25,25 +25,34 @@ Task<Result<u64>> checkAll(Store& store) {
             const auto good = co_await store.verify(b.id);
             if (good && *good) continue;
             bad++;
-            std::printf("bad %llu.%u.%u length=%u\n", static_cast<unsigned long long>(b.id.content.value), b.id.reservation.value, b.id.n, b.length);
+            std::printf("bad %llu.%u.%u length=%u\n", static_cast<unsigned long long>(b.id.content.value), b.id.reservation.value,
+                        b.id.n, b.length);
         }
         if (part.size() < kMaxIdsPerMessage) co_return bad;
     }
 }
 
-}  // namespace
+} // namespace
 
 int inspect(const std::string& dir, bool list, bool check, bool json) {
     auto disk = Disk::openAny(dir);
     if (!disk) return fail(disk.error());
     const DiskFormat& f = disk->info();
-    u64 blocks = 0, bytes = 0, bad = 0;
+    u64 blocks = 0, bytes = 0, bad = 0, unsettled = 0;
     std::vector<std::string> wrong;
     const bool used = std::filesystem::exists(dir + "/index/CURRENT");
     if (used) {
         auto index = Index::open(dir, false);
         if (!index) return fail(index.error());
         wrong = problems(**index, f.segment);
+        Index::Loader count;
+        count.segment = [](u32, const SegmentRow&) -> Result<> { return Ok{}; };
+        count.block = [](const BlockId&, const BlockRow&) -> Result<> { return Ok{}; };
+        count.unsettled = [&](const BlockId&) -> Result<> {
+            unsettled++;
+            return Ok{};
+        };
+        if (const auto counted = (*index)->load(count); !counted) return fail(counted.error());
         BlockId after;
         for (;;) {
             const auto part = (*index)->list(after, kMaxIdsPerMessage);
@@ -53,8 +62,10 @@ int inspect(const std::string& dir, bool list, bool check, bool json) {
                 blocks++;
                 bytes += b.length;
                 bad += b.bad;
-                if (list) std::printf("%llu.%u.%u length=%u sum=%016llx%s\n", static_cast<unsigned long long>(b.id.content.value), b.id.reservation.value,
-                                      b.id.n, b.length, static_cast<unsigned long long>(b.sum), b.bad ? " bad" : "");
+                if (list)
+                    std::printf("%llu.%u.%u length=%u sum=%016llx%s\n", static_cast<unsigned long long>(b.id.content.value),
+                                b.id.reservation.value, b.id.n, b.length, static_cast<unsigned long long>(b.sum),
+                                b.bad ? " bad" : "");
             }
             if (part->size() < kMaxIdsPerMessage) break;
         }
@@ -74,11 +85,15 @@ int inspect(const std::string& dir, bool list, bool check, bool json) {
         bad = *found;
     }
     for (const auto& w : wrong) std::printf("wrong: %s\n", w.c_str());
-    const char* format = json ? "{\"cluster\": \"%s\", \"service\": %u, \"incarnation\": %u, \"capacity\": %llu, \"blocks\": %llu, \"bytes\": %llu, \"bad\": %llu, \"wrong\": %zu}\n"
-                              : "cluster=%s service=%u incarnation=%u capacity=%llu blocks=%llu bytes=%llu bad=%llu wrong=%zu\n";
-    std::printf(format, toHex(f.cluster.value).c_str(), f.service.value, f.incarnation.value, static_cast<unsigned long long>(f.capacity),
-                static_cast<unsigned long long>(blocks), static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(bad), wrong.size());
+    const char* format =
+        json ? "{\"cluster\": \"%s\", \"service\": %u, \"incarnation\": %u, \"capacity\": %llu, \"blocks\": %llu, \"bytes\": "
+               "%llu, \"unsettled\": %llu, \"bad\": %llu, \"wrong\": %zu}\n"
+             : "cluster=%s service=%u incarnation=%u capacity=%llu blocks=%llu bytes=%llu unsettled=%llu bad=%llu wrong=%zu\n";
+    std::printf(format, toHex(f.cluster.value).c_str(), f.service.value, f.incarnation.value,
+                static_cast<unsigned long long>(f.capacity), static_cast<unsigned long long>(blocks),
+                static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(unsettled),
+                static_cast<unsigned long long>(bad), wrong.size());
     return bad || !wrong.empty() ? 1 : 0;
 }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

@@ -11,17 +11,20 @@ std::vector<std::string> problems(Index& index, u64 segment_bytes) {
     Slots slots(segment_bytes);
     std::set<BlockId> blocks;
     const auto name = [](const BlockId& id) {
-        return "block " + std::to_string(id.content.value) + "." + std::to_string(id.reservation.value) + "." + std::to_string(id.n);
+        return "block " + std::to_string(id.content.value) + "." + std::to_string(id.reservation.value) + "." +
+               std::to_string(id.n);
     };
     Index::Loader loader;
     loader.segment = [&](u32 segment, const SegmentRow& row) -> Result<> {
-        if (row.size_class >= kClasses || segment == 0) out.push_back("segment " + std::to_string(segment) + " has an unknown class");
-        else slots.addSegment(segment, row.size_class, row.written);
+        const auto size_class = classWith(row.slot_data);
+        if (!size_class || segment == 0) out.push_back("segment " + std::to_string(segment) + " has an unknown class");
+        else slots.addSegment(segment, *size_class, row.written);
         return Ok{};
     };
     loader.block = [&](const BlockId& id, const BlockRow& row) -> Result<> {
         blocks.insert(id);
-        if (row.length == 0 || row.length % kPage != 0 || row.length > kMaxBlock) out.push_back(name(id) + " has an impossible length");
+        if (row.length == 0 || row.length % kPage != 0 || row.length > kMaxBlock)
+            out.push_back(name(id) + " has an impossible length");
         else if (row.segment == 0 && row.length > kSmallBlock) out.push_back(name(id) + " is too long for a small block");
         if (row.segment == 0) return Ok{};
         if (!slots.take({row.segment, row.slot})) out.push_back(name(id) + " lies in no slot, or in another block's");
@@ -37,4 +40,4 @@ std::vector<std::string> problems(Index& index, u64 segment_bytes) {
     return out;
 }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

@@ -13,4 +13,4 @@ namespace skua::blocks {
 // Violations, in words.
 std::vector<std::string> problems(Index& index, u64 segment_bytes);
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

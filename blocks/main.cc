@@ -35,7 +35,12 @@ u64 bytesOf(const std::string& text) {
     char* end = nullptr;
     const double n = std::strtod(text.c_str(), &end);
     const std::string unit(end);
-    const u64 factor = unit.empty() || unit == "B" ? 1 : unit[0] == 'K' ? 1ull << 10 : unit[0] == 'M' ? 1ull << 20 : unit[0] == 'G' ? 1ull << 30 : unit[0] == 'T' ? 1ull << 40 : 0;
+    const u64 factor = unit.empty() || unit == "B" ? 1
+                       : unit[0] == 'K'            ? 1ull << 10
+                       : unit[0] == 'M'            ? 1ull << 20
+                       : unit[0] == 'G'            ? 1ull << 30
+                       : unit[0] == 'T'            ? 1ull << 40
+                                                   : 0;
     return n > 0 && n < 1e18 ? static_cast<u64>(n * static_cast<double>(factor)) : 0;
 }
 
@@ -48,7 +53,10 @@ std::string baseName(const std::string& path) {
 
 Result<net::Keys> keysOf(const Config& config) {
     std::string path = config.path("cluster_key");
-    if (path.empty()) return Error(Code::NotFound, (config.file().empty() ? std::string("no configuration was found") : config.file() + " names no cluster_key") + ": give --config");
+    if (path.empty())
+        return Error(Code::NotFound, (config.file().empty() ? std::string("no configuration was found")
+                                                            : config.file() + " names no cluster_key") +
+                                         ": give --config");
     return net::Keys::load(path);
 }
 
@@ -139,7 +147,8 @@ int run(RunFlags& flags) {
     std::_Exit(0);
 }
 
-int format(const std::string& config_path, const std::string& cluster, const std::string& capacity, const std::vector<std::string>& dirs) {
+int format(const std::string& config_path, const std::string& cluster, const std::string& capacity,
+           const std::vector<std::string>& dirs) {
     ClusterId id;
     if (!cluster.empty()) {
         const auto number = fromHex(cluster);
@@ -215,7 +224,7 @@ int start(int argc, char** argv) {
     return run(r);
 }
 
-}  // namespace
-}  // namespace skua::blocks
+} // namespace
+} // namespace skua::blocks
 
 int main(int argc, char** argv) { return skua::blocks::start(argc, argv); }

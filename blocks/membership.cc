@@ -18,10 +18,12 @@ net::CallerLimits limitsOf(u64 total_ns) {
     return l;
 }
 
-}  // namespace
+} // namespace
 
 Membership::Membership(Ring& ring, net::Transport& transport, Service& service, MembershipOptions options)
-    : ring_(ring), service_(service), options_(std::move(options)),
+    : ring_(ring),
+      service_(service),
+      options_(std::move(options)),
       registry_(ring, transport, *this, ClientId{}, Random(randomFromKernel()), limitsOf(3 * kSecond)),
       shards_(ring, transport, *this, ClientId{}, Random(randomFromKernel()), limitsOf(10 * kSecond)) {
     for (const auto& a : options_.registry) addresses_.push_back(net::Address{a});
@@ -183,11 +185,13 @@ void Membership::look(const registry::ClusterMap& map) {
         for (const auto& row : map.disks) {
             if (row.id != info.service) continue;
             if (row.state != disk->state)
-                log::info("state service={} from={} to={}", info.service.value, static_cast<int>(disk->state), static_cast<int>(row.state));
+                log::info("state service={} from={} to={}", info.service.value, static_cast<int>(disk->state),
+                          static_cast<int>(row.state));
             disk->state = row.state;
             if (row.incarnation > info.incarnation && !disk->fenced) {
                 disk->fenced = true;
-                log::error("fenced service={} dir={}: this disk has appeared in another process", info.service.value, disk->disk.dir());
+                log::error("fenced service={} dir={}: this disk has appeared in another process", info.service.value,
+                           disk->disk.dir());
             }
         }
     }
@@ -243,15 +247,17 @@ Task<> Membership::sweep() {
         for (std::size_t disk = 0; disk < service_.disks().size() && !stopping_.isSet(); disk++) {
             if (!usable(disk)) continue;
             std::map<u16, std::vector<BlockId>> by_shard;
-            for (const BlockId& id : service_.disks()[disk]->store->toAsk(first, again, 16 * kFatesTogether)) by_shard[id.content.shard().value].push_back(id);
+            for (const BlockId& id : service_.disks()[disk]->store->toAsk(first, again, 16 * kFatesTogether))
+                by_shard[id.content.shard().value].push_back(id);
             for (auto& [shard, blocks] : by_shard) {
-                if (shard >= map_.shards) {     // of no shard that there is: nobody can ever name it
+                if (shard >= map_.shards) { // of no shard that there is: nobody can ever name it
                     (void)co_await service_.disks()[disk]->store->erase(blocks);
                     continue;
                 }
                 for (std::size_t from = 0; from < blocks.size(); from += kFatesTogether) {
                     const auto begin = blocks.begin() + static_cast<std::ptrdiff_t>(from);
-                    const auto end = blocks.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(blocks.size(), from + kFatesTogether));
+                    const auto end =
+                        blocks.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(blocks.size(), from + kFatesTogether));
                     std::vector<BlockId> some(begin, end);
                     const ShardId id{shard};
                     co_await ask(id, disk, std::move(some));
@@ -316,4 +322,4 @@ Task<> Membership::reportBad(BlockServiceId service, BlockId block) {
     co_return Ok{};
 }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

@@ -19,10 +19,10 @@ namespace skua::blocks {
 
 struct MembershipOptions {
     std::string name, domain, disk_class;
-    std::string config;                     // read again when no registry answers; may be empty
+    std::string config; // read again when no registry answers; may be empty
     std::vector<std::string> registry;
-    net::Address address;                   // where others reach this process
-    u64 scrub_ns = 14 * kDay;               // everything is read and checked once in so long; 0: never
+    net::Address address;     // where others reach this process
+    u64 scrub_ns = 14 * kDay; // everything is read and checked once in so long; 0: never
 };
 
 class Membership final : net::GroupDirectory {
@@ -37,31 +37,31 @@ private:
     net::Address addressOf(ServerId server) override;
     void suspect(GroupId group) override;
 
-    Task<> beat();                          // registers, then heartbeats for ever
+    Task<> beat(); // registers, then heartbeats for ever
     Task<Result<>> registerAll();
     Task<Result<>> heartbeat();
     Task<> fetchMap();
     void look(const registry::ClusterMap& map);
     Task<> collectGarbage();
-    Task<bool> garbageOf(ShardId shard, std::size_t disk);      // true: there is more
+    Task<bool> garbageOf(ShardId shard, std::size_t disk); // true: there is more
     Task<> sweep();
     Task<> ask(ShardId shard, std::size_t disk, std::vector<BlockId> blocks);
     Task<> scrub();
     Task<> reportBad(BlockServiceId service, BlockId block);
     Task<> rest(u64 ns);
-    bool usable(std::size_t disk) const;    // has a number, and is this process's
+    bool usable(std::size_t disk) const; // has a number, and is this process's
 
     Ring& ring_;
     Service& service_;
     MembershipOptions options_;
     net::GroupCaller registry_, shards_;
-    std::vector<net::Address> addresses_;   // of the registry
+    std::vector<net::Address> addresses_; // of the registry
     registry::ClusterMap map_;
-    std::map<u32, net::Address> servers_;   // by id
+    std::map<u32, net::Address> servers_; // by id
     ServerId server_;
     Incarnation incarnation_;
     bool registered_ = false;
     Event stopping_;
 };
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

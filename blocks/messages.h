@@ -30,7 +30,7 @@ struct OpenBlock {
     u32 most = 0;
     FIELDS(service, incarnation, id, most)
     struct Reply {
-        bool whole = false;         // it is here already: go straight to FinishBlock
+        bool whole = false; // it is here already: go straight to FinishBlock
         FIELDS(whole)
     };
 };
@@ -40,8 +40,8 @@ struct Piece {
     MESSAGE(2, Piece)
     BlockServiceId service;
     BlockId id;
-    u32 offset = 0;                 // whole pages
-    std::vector<u64> sums;          // page sums (core/data/checksum.h)
+    u32 offset = 0;        // whole pages
+    std::vector<u64> sums; // page sums (core/data/checksum.h)
     FIELDS(service, id, offset, sums)
     using Reply = Done;
 };
@@ -51,7 +51,7 @@ struct FinishBlock {
     MESSAGE(3, FinishBlock)
     BlockServiceId service;
     BlockId id;
-    u32 length = 0;                 // whole pages
+    u32 length = 0; // whole pages
     u64 sum = 0;
     FIELDS(service, id, length, sum)
     struct Reply {
@@ -100,10 +100,10 @@ struct ReadBlock {
 struct HaveBlocks {
     MESSAGE(7, HaveBlocks)
     BlockServiceId service;
-    std::vector<BlockId> blocks;    // at most kMaxIdsPerMessage
+    std::vector<BlockId> blocks; // at most kMaxIdsPerMessage
     FIELDS(service, blocks)
     struct Reply {
-        std::vector<u8> have;       // 0 or 1, in the order asked
+        std::vector<u8> have; // 0 or 1, in the order asked
         FIELDS(have)
     };
 };
@@ -111,19 +111,19 @@ struct DiskInfo {
     BlockServiceId service;
     Incarnation incarnation;
     std::string path;
-    u64 capacity = 0, used = 0, free = 0;   // bytes
+    u64 capacity = 0, used = 0, free = 0; // bytes
     u64 blocks = 0, bad = 0;
-    u64 unsettled = 0;              // blocks whose fate is still to be heard
-    u64 open = 0;                   // blocks being written
-    u64 written_bytes = 0, read_bytes = 0, erased_blocks = 0;   // since the process started
-    u32 errors = 0;                 // I/O errors since the process started
+    u64 unsettled = 0;                                        // blocks whose fate is still to be heard
+    u64 open = 0;                                             // blocks being written
+    u64 written_bytes = 0, read_bytes = 0, erased_blocks = 0; // since the process started
+    u32 errors = 0;                                           // I/O errors since the process started
     bool read_only = false;
-    FIELDS(service, incarnation, path, capacity, used, free, blocks, bad, unsettled, open, written_bytes, read_bytes, erased_blocks,
-           errors, read_only)
+    FIELDS(service, incarnation, path, capacity, used, free, blocks, bad, unsettled, open, written_bytes, read_bytes,
+           erased_blocks, errors, read_only)
 };
 struct Info {
     MESSAGE(8, Info)
-    BlockServiceId service;         // 0: all disks of the process
+    BlockServiceId service; // 0: all disks of the process
     FIELDS(service)
     struct Reply {
         std::vector<DiskInfo> disks;
@@ -142,7 +142,7 @@ struct ListBlocks {
     MESSAGE(9, ListBlocks)
     BlockServiceId service;
     BlockId after;
-    u32 limit = 0;                  // 1..kMaxIdsPerMessage
+    u32 limit = 0; // 1..kMaxIdsPerMessage
     FIELDS(service, after, limit)
     struct Reply {
         std::vector<BlockInfo> blocks;
@@ -153,4 +153,4 @@ struct ListBlocks {
 
 using Request = std::variant<OpenBlock, Piece, FinishBlock, WriteBlock, DropBlock, ReadBlock, HaveBlocks, Info, ListBlocks>;
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

@@ -25,18 +25,18 @@ namespace skua::blocks {
 inline constexpr u32 kSmallBlock = 8u << 10;
 
 struct BlockRow {
-    u32 segment = 0;                // 0: in the table `small`
+    u32 segment = 0; // 0: in the table `small`
     u32 slot = 0;
     u32 length = 0;
     u64 sum = 0;
-    bool bad = false;               // a page is not what was written, or cannot be read
+    bool bad = false; // a page is not what was written, or cannot be read
     FIELDS(segment, slot, length, sum, bad)
 };
 
 struct SegmentRow {
-    u8 size_class = 0;
-    bool written = false;           // every slot has been written once
-    FIELDS(size_class, written)
+    u32 slot_data = 0;    // bytes of data of each slot: classData() of its class
+    bool written = false; // every slot has been written once
+    FIELDS(slot_data, written)
 };
 
 inline constexpr char kBlockTable = 'b', kUnsettledTable = 'u', kSegmentTable = 's';
@@ -60,4 +60,4 @@ inline std::string segmentKey(u32 segment) {
 // Of n pages.
 constexpr u32 sumsBytes(u32 pages) { return (pages * 8 + kPage - 1) / kPage * kPage; }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

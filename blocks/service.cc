@@ -7,7 +7,8 @@ namespace skua::blocks {
 
 static_assert(wire::Tags<Request>::unique && wire::Tags<Request>::complete);
 
-Service::Service(Ring& ring, const net::Keys& keys) : ring_(ring), keys_(keys), readKeyKey_(keys.readKeyKey()), pieces_(kMaxPiece, 128) {}
+Service::Service(Ring& ring, const net::Keys& keys)
+    : ring_(ring), keys_(keys), readKeyKey_(keys.readKeyKey()), pieces_(kMaxPiece, 128) {}
 
 Service::~Service() { CHECK(tasks_.running() == 0); }
 
@@ -20,8 +21,8 @@ Result<> Service::add(Disk disk, StoreOptions options) {
     TRY_OK(served->store->start());
     DiskInfo info;
     served->store->fillInfo(info);
-    log::info("opened dir={} service={} blocks={} used={} free={} unsettled={} bad={}", info.path, served->disk.info().service.value, info.blocks,
-              info.used, info.free, info.unsettled, info.bad);
+    log::info("opened dir={} service={} blocks={} used={} free={} unsettled={} bad={}", info.path,
+              served->disk.info().service.value, info.blocks, info.used, info.free, info.unsettled, info.bad);
     disks_.push_back(std::move(served));
     return Ok{};
 }
@@ -50,8 +51,10 @@ Result<Served*> Service::forWriting(BlockServiceId service, Incarnation incarnat
     TRY(Served* const disk, diskOf(service));
     if (disk->disk.info().incarnation != incarnation)
         return Error(Code::Stale, "block service " + std::to_string(service.value) + " has incarnation " +
-                                      std::to_string(disk->disk.info().incarnation.value) + ", not " + std::to_string(incarnation.value));
-    if (!disk->takesBlocks()) return Error(Code::ReadOnly, "block service " + std::to_string(service.value) + " takes no blocks now");
+                                      std::to_string(disk->disk.info().incarnation.value) + ", not " +
+                                      std::to_string(incarnation.value));
+    if (!disk->takesBlocks())
+        return Error(Code::ReadOnly, "block service " + std::to_string(service.value) + " takes no blocks now");
     return disk;
 }
 
@@ -89,7 +92,8 @@ void Service::request(const net::Peer& peer, net::Reply reply, net::Message&& me
     std::visit([&](auto& r) { tasks_.spawn(serve(std::move(r), peer, std::move(message.payload), std::move(reply))); }, request);
 }
 
-template <class R> Task<> Service::serve(R request, net::Peer peer, Buffer payload, net::Reply reply) {
+template <class R>
+Task<> Service::serve(R request, net::Peer peer, Buffer payload, net::Reply reply) {
     const u64 bytes = payload.size();
     heldBytes_ += bytes;
     held_++;
@@ -106,10 +110,11 @@ template <class R> Task<> Service::serve(R request, net::Peer peer, Buffer paylo
         message.payload = std::move(call.out);
         reply.send(std::move(message));
     } else {
-        if (log::enabled(log::Level::kDebug)) log::debug("refused request={} peer={} error=\"{}\"", R::kName, call.peer.name, answer.error().message());
+        if (log::enabled(log::Level::kDebug))
+            log::debug("refused request={} peer={} error=\"{}\"", R::kName, call.peer.name, answer.error().message());
         reply.fail(answer.error());
     }
     co_return Ok{};
 }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

@@ -16,7 +16,7 @@
 
 namespace skua::blocks {
 
-inline constexpr u64 kMaxHeldBytes = 256u << 20;        // payloads of requests that are being worked on
+inline constexpr u64 kMaxHeldBytes = 256u << 20; // payloads of requests that are being worked on
 inline constexpr u32 kMaxHeldRequests = 16'384;
 
 // One disk of this process.
@@ -24,9 +24,9 @@ struct Served {
     Served(Disk d, MacKey key) : disk(std::move(d)), receipt_key(key) {}
     Disk disk;
     std::unique_ptr<Store> store;
-    MacKey receipt_key;                     // of disk.info().service
-    registry::DiskState state{};            // as the registry has it
-    bool fenced = false;                    // the disk appeared elsewhere since: no writes
+    MacKey receipt_key;          // of disk.info().service
+    registry::DiskState state{}; // as the registry has it
+    bool fenced = false;         // the disk appeared elsewhere since: no writes
     bool takesBlocks() const { return !fenced && state == registry::DiskState::kUp && !store->readOnly(); }
 };
 
@@ -39,7 +39,7 @@ public:
     Result<> add(Disk disk, StoreOptions options);
     // The registry's answer: durable on the disk before anything is done under it.
     Result<> setIdentity(Served& disk, BlockServiceId service, Incarnation incarnation);
-    Task<> stop();                          // after the server's
+    Task<> stop(); // after the server's
 
     void request(const net::Peer& peer, net::Reply reply, net::Message&& message) override;
 
@@ -50,15 +50,17 @@ public:
     // --- for ops/ -----------------------------------------------------------------------------------
     struct Call {
         net::Peer peer;
-        Buffer in, out;                     // payloads
+        Buffer in, out; // payloads
     };
-    template <class R> Task<Result<typename R::Reply>> handle(R request, Call& call);
+    template <class R>
+    Task<Result<typename R::Reply>> handle(R request, Call& call);
     Result<Served*> forWriting(BlockServiceId service, Incarnation incarnation) const;
     Receipt receiptOf(const Served& disk, const BlockId& id, Store::Stored stored) const;
     const MacKey& readKeyKey() const { return readKeyKey_; }
 
 private:
-    template <class R> Task<> serve(R request, net::Peer peer, Buffer payload, net::Reply reply);
+    template <class R>
+    Task<> serve(R request, net::Peer peer, Buffer payload, net::Reply reply);
 
     Ring& ring_;
     const net::Keys keys_;
@@ -72,17 +74,26 @@ private:
 };
 
 // ops/, one file each
-template <> Task<Result<OpenBlock::Reply>> Service::handle(OpenBlock request, Call& call);
-template <> Task<Result<Piece::Reply>> Service::handle(Piece request, Call& call);
-template <> Task<Result<FinishBlock::Reply>> Service::handle(FinishBlock request, Call& call);
-template <> Task<Result<WriteBlock::Reply>> Service::handle(WriteBlock request, Call& call);
-template <> Task<Result<DropBlock::Reply>> Service::handle(DropBlock request, Call& call);
-template <> Task<Result<ReadBlock::Reply>> Service::handle(ReadBlock request, Call& call);
-template <> Task<Result<HaveBlocks::Reply>> Service::handle(HaveBlocks request, Call& call);
-template <> Task<Result<Info::Reply>> Service::handle(Info request, Call& call);
-template <> Task<Result<ListBlocks::Reply>> Service::handle(ListBlocks request, Call& call);
+template <>
+Task<Result<OpenBlock::Reply>> Service::handle(OpenBlock request, Call& call);
+template <>
+Task<Result<Piece::Reply>> Service::handle(Piece request, Call& call);
+template <>
+Task<Result<FinishBlock::Reply>> Service::handle(FinishBlock request, Call& call);
+template <>
+Task<Result<WriteBlock::Reply>> Service::handle(WriteBlock request, Call& call);
+template <>
+Task<Result<DropBlock::Reply>> Service::handle(DropBlock request, Call& call);
+template <>
+Task<Result<ReadBlock::Reply>> Service::handle(ReadBlock request, Call& call);
+template <>
+Task<Result<HaveBlocks::Reply>> Service::handle(HaveBlocks request, Call& call);
+template <>
+Task<Result<Info::Reply>> Service::handle(Info request, Call& call);
+template <>
+Task<Result<ListBlocks::Reply>> Service::handle(ListBlocks request, Call& call);
 
 // Payload and sums agree, and the sums are of whole pages.
 bool wholePages(const Buffer& payload, const std::vector<u64>& sums);
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

@@ -13,6 +13,12 @@ u32 classOf(u32 bytes) {
     return c;
 }
 
+std::optional<u32> classWith(u32 data_bytes) {
+    for (u32 c = 0; c < kClasses; c++)
+        if (classData(c) == data_bytes) return c;
+    return std::nullopt;
+}
+
 u32 slotBytes(u32 c) { return classData(c) + sumsBytes(classData(c) / kPage); }
 
 // What the sets and totals say of a segment; called around every change of it.
@@ -71,7 +77,7 @@ void Slots::setState(u32 segment, u32 slot, State state) {
 }
 
 void Slots::setWritten(Segment& s, u32 slot) {
-    CHECK(s.state[slot] != State::kFree);       // so that `ready` need not change
+    CHECK(s.state[slot] != State::kFree); // so that `ready` need not change
     if (!s.written[slot]) s.unwritten--;
     s.written[slot] = true;
 }
@@ -158,4 +164,4 @@ u32 Slots::classOfSegment(u32 segment) const { return segments_.at(segment).size
 
 u64 Slots::readyBytes(u32 size_class) const { return classes_[size_class].ready * classData(size_class); }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

@@ -26,7 +26,8 @@ constexpr u32 classData(u32 c) {
     return (4 + c % 4) * (16u << 10) << c / 4;
 }
 static_assert(classData(0) == 16u << 10 && classData(kSmallClasses) == 64u << 10 && classData(kClasses - 1) == kMaxBlock);
-u32 classOf(u32 bytes);             // the smallest that takes them; 1 <= bytes <= kMaxBlock
+u32 classOf(u32 bytes);                       // the smallest that takes them; 1 <= bytes <= kMaxBlock
+std::optional<u32> classWith(u32 data_bytes); // the one of exactly this size: what a row names
 u32 slotBytes(u32 c);
 
 struct Place {
@@ -40,7 +41,7 @@ public:
 
     // `written`: every slot of it was written once.
     void addSegment(u32 segment, u32 size_class, bool written);
-    void dropSegment(u32 segment);                  // an empty one
+    void dropSegment(u32 segment); // an empty one
     bool has(u32 segment) const { return segments_.contains(segment); }
     u32 slotsOf(u32 size_class) const { return static_cast<u32>(segmentBytes_ / slotBytes(size_class)); }
     // After a restart. False: there is no such slot, or it is taken: two rows name it.
@@ -50,8 +51,8 @@ public:
     std::optional<Place> allocate(u32 size_class);
     // In the smallest larger class (less than twice as large) that has a free slot.
     std::optional<Place> allocateLarger(u32 size_class);
-    void release(Place place);                      // `taken`; it has been written
-    void releaseUnwritten(Place place);             // `taken`; nothing was written to it
+    void release(Place place);          // `taken`; it has been written
+    void releaseUnwritten(Place place); // `taken`; nothing was written to it
 
     std::optional<Place> beginFill(u32 size_class); // a free slot that was never written
     void endFill(Place place, bool written);
@@ -64,9 +65,9 @@ public:
 
     u64 offsetOf(Place place) const;
     u32 classOfSegment(u32 segment) const;
-    u64 readyBytes(u32 size_class) const;           // data that fits into ready slots
+    u64 readyBytes(u32 size_class) const; // data that fits into ready slots
     bool everUsed(u32 size_class) const { return classes_[size_class].used; }
-    u64 freeBytes() const { return freeBytes_; }    // in free slots
+    u64 freeBytes() const { return freeBytes_; } // in free slots
     std::size_t segments() const { return segments_.size(); }
     std::size_t emptySegments() const { return empty_.size(); }
     u64 segmentBytes() const { return segmentBytes_; }
@@ -77,13 +78,13 @@ private:
         u32 size_class = 0;
         std::vector<State> state;
         std::vector<bool> written;
-        u32 free = 0, ready = 0;                    // free ones; free ones that were written
-        u32 unwritten = 0;                          // of any state
+        u32 free = 0, ready = 0; // free ones; free ones that were written
+        u32 unwritten = 0;       // of any state
     };
     struct Class {
-        std::set<u32> with_ready, with_free;        // segments, lowest first
-        u64 ready = 0;                              // slots
-        bool used = false;                          // something was allocated since the start
+        std::set<u32> with_ready, with_free; // segments, lowest first
+        u64 ready = 0;                       // slots
+        bool used = false;                   // something was allocated since the start
     };
     std::optional<u32> find(const Segment& s, bool written) const;
     void setState(u32 segment, u32 slot, State state);
@@ -98,4 +99,4 @@ private:
     u64 freeBytes_ = 0;
 };
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

@@ -15,22 +15,28 @@ namespace {
 
 constexpr std::size_t kCommitsTogether = 256;
 constexpr u32 kErrorsPerMinute = 3;
-constexpr u64 kLeastFileSystemFree = 32u << 20;     // below it the index could not be written
+constexpr u64 kLeastFileSystemFree = 32u << 20; // below it the index could not be written
 
 std::string segmentName(u32 segment) {
     std::string n = std::to_string(segment);
     return std::string(n.size() < 6 ? 6 - n.size() : 0, '0') + n;
 }
 
-}  // namespace
+} // namespace
 
 Store::SegmentFile::~SegmentFile() {
     if (fd >= 0) ::close(fd);
 }
 
 Store::Store(Ring& ring, std::string dir, StoreOptions options, BufferPool& pieces)
-    : ring_(ring), dir_(std::move(dir)), options_(options), pieces_(pieces), offload_(ring, 3, "disk"), slots_(options.segment),
-      writes_(options.max_writes), reads_(options.max_reads) {}
+    : ring_(ring),
+      dir_(std::move(dir)),
+      options_(options),
+      pieces_(pieces),
+      offload_(ring, 3, "disk"),
+      slots_(options.segment),
+      writes_(options.max_writes),
+      reads_(options.max_reads) {}
 
 Store::~Store() { CHECK(tasks_.running() == 0); }
 
@@ -58,16 +64,20 @@ Result<> Store::start() {
 Result<> Store::load() {
     Index::Loader loader;
     loader.segment = [&](u32 segment, const SegmentRow& row) -> Result<> {
-        if (row.size_class >= kClasses || segment == 0) return Error(Code::Corrupt, "index: a segment of an unknown class");
+        const auto size_class = classWith(row.slot_data);
+        if (!size_class || segment == 0) return Error(Code::Corrupt, "index: a segment of an unknown class");
         TRY_OK(openSegment(segment));
-        slots_.addSegment(segment, row.size_class, row.written);
+        slots_.addSegment(segment, *size_class, row.written);
         return Ok{};
     };
     loader.block = [&](const BlockId& id, const BlockRow& row) -> Result<> {
         const Place place{row.segment, row.slot};
-        if (row.length == 0 || row.length % kPage != 0 || row.length > kMaxBlock) return Error(Code::Corrupt, "index: a block of an impossible length");
+        if (row.length == 0 || row.length % kPage != 0 || row.length > kMaxBlock)
+            return Error(Code::Corrupt, "index: a block of an impossible length");
         if (row.segment == 0) smallBytes_ += row.length;
         else if (!slots_.take(place)) return Error(Code::Corrupt, "index: two blocks in one slot, or a block in none");
+        else if (classData(slots_.classOfSegment(row.segment)) < row.length)
+            return Error(Code::Corrupt, "index: a block is longer than its slot");
         blocks_[id] = Entry{place, row.length, row.sum, row.bad};
         usedBytes_ += row.length;
         badBlocks_ += row.bad;
@@ -96,7 +106,8 @@ Result<> Store::openSegment(u32 segment) {
     auto file = std::make_unique<SegmentFile>();
     file->fd = fd;
     struct stat at{};
-    if (::fstat(fd, &at) < 0 || static_cast<u64>(at.st_size) < options_.segment) return Error(Code::Corrupt, path + ": is shorter than a segment");
+    if (::fstat(fd, &at) < 0 || static_cast<u64>(at.st_size) < options_.segment)
+        return Error(Code::Corrupt, path + ": is shorter than a segment");
     files_[segment] = std::move(file);
     lastSegment_ = std::max(lastSegment_, segment);
     return Ok{};
@@ -249,7 +260,8 @@ Task<Result<Place>> Store::makeRoom(u32 size_class) {
     if (allocated() > options_.capacity / 2)
         if (auto place = slots_.allocateLarger(size_class)) co_return *place;
     Result<> made = Error(Code::NoSpace, dir_ + " is full");
-    const bool room = allocated() + options_.segment + reserve() <= options_.capacity && fileSystemFree_ > options_.segment + kLeastFileSystemFree;
+    const bool room = allocated() + options_.segment + reserve() <= options_.capacity &&
+                      fileSystemFree_ > options_.segment + kLeastFileSystemFree;
     if (room) made = co_await makeSegment(size_class);
     if (!made) {
         if (const auto empty = slots_.emptySegment()) {
@@ -258,7 +270,7 @@ Task<Result<Place>> Store::makeRoom(u32 size_class) {
             const bool written = slots_.allWritten(*empty);
             slots_.changeClass(*empty, size_class);
             std::vector<IndexChange> changes;
-            changes.push_back({segmentKey(*empty), wire::encode(SegmentRow{static_cast<u8>(size_class), written}), false});
+            changes.push_back({segmentKey(*empty), wire::encode(SegmentRow{classData(size_class), written}), false});
             const auto place = slots_.allocate(size_class);
             const auto done = co_await commit(std::move(changes));
             if (!done) {
@@ -280,7 +292,10 @@ Task<Result<>> Store::makeSegment(u32 size_class) {
     Result<> result = Ok{};
     auto job = offload_.run([&] {
         const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-        if (fd < 0) { result = Error(fromErrno(errno), path); return; }
+        if (fd < 0) {
+            result = Error(fromErrno(errno), path);
+            return;
+        }
         int error = 0;
         if (::fallocate(fd, 0, 0, static_cast<off_t>(options_.segment)) < 0) error = errno;
         // A file system that cannot reserve: the file has holes, and a full disk is found out by writing.
@@ -300,7 +315,7 @@ Task<Result<>> Store::makeSegment(u32 size_class) {
     CO_TRY_OK(openSegment(segment));
     slots_.addSegment(segment, size_class, false);
     std::vector<IndexChange> changes;
-    changes.push_back({segmentKey(segment), wire::encode(SegmentRow{static_cast<u8>(size_class), false}), false});
+    changes.push_back({segmentKey(segment), wire::encode(SegmentRow{classData(size_class), false}), false});
     const auto done = co_await commit(std::move(changes));
     co_return done;
 }
@@ -362,7 +377,7 @@ Task<> Store::fill() {
                 if (!done) break;
                 if (slots_.allWritten(place->segment)) {
                     std::vector<IndexChange> changes;
-                    changes.push_back({segmentKey(place->segment), wire::encode(SegmentRow{static_cast<u8>(c), true}), false});
+                    changes.push_back({segmentKey(place->segment), wire::encode(SegmentRow{classData(c), true}), false});
                     (void)co_await commit(std::move(changes));
                 }
             }
@@ -388,4 +403,4 @@ Task<Result<>> Store::fillSlot(Place place) {
     co_return Ok{};
 }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

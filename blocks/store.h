@@ -31,13 +31,13 @@
 namespace skua::blocks {
 
 struct StoreOptions {
-    u64 capacity = 0, segment = 0;          // bytes
-    u64 expire_ns = kMinute;                // of an open block that nothing is heard of
-    u32 max_open = 1024;                    // blocks being written
+    u64 capacity = 0, segment = 0; // bytes
+    u64 expire_ns = kMinute;       // of an open block that nothing is heard of
+    u32 max_open = 1024;           // blocks being written
     u32 max_open_per_owner = 256;
-    u32 max_writes = 64, max_reads = 64;    // pieces on their way to and from the disk
-    u32 max_waiting = 4096;                 // requests that wait for one of these: then Busy
-    u64 ahead = 64u << 20;                  // bytes to have ready in each class in use; 0: none
+    u32 max_writes = 64, max_reads = 64; // pieces on their way to and from the disk
+    u32 max_waiting = 4096;              // requests that wait for one of these: then Busy
+    u64 ahead = 64u << 20;               // bytes to have ready in each class in use; 0: none
 };
 
 class Store {
@@ -51,21 +51,21 @@ public:
         std::vector<u64> sums;
     };
     struct Entry {
-        Place place;                        // segment 0: small
+        Place place; // segment 0: small
         u32 length = 0;
         u64 sum = 0;
         bool bad = false;
     };
 
     Store(Ring& ring, std::string dir, StoreOptions options, BufferPool& pieces);
-    ~Store();                               // after stop()
+    ~Store(); // after stop()
     Store(const Store&) = delete;
 
-    Result<> start();                       // blocks; then the tasks run on the ring
-    Task<> stop();                          // nothing may be under way any more but what it waits for
+    Result<> start(); // blocks; then the tasks run on the ring
+    Task<> stop();    // nothing may be under way any more but what it waits for
 
     // --- writing; errors as in messages.h -----------------------------------------------------------
-    Task<Result<bool>> open(BlockId id, u32 most, u64 owner);      // true: it is here, whole
+    Task<Result<bool>> open(BlockId id, u32 most, u64 owner); // true: it is here, whole
     Task<Result<>> piece(BlockId id, u32 offset, Buffer data, std::vector<u64> sums);
     Task<Result<Stored>> finish(BlockId id, u32 length, u64 sum);
     Task<Result<Stored>> write(BlockId id, u64 sum, Buffer data, std::vector<u64> sums, u64 owner);
@@ -79,8 +79,8 @@ public:
     Task<Result<bool>> verify(BlockId id);
 
     // --- erasing and the sweep ----------------------------------------------------------------------
-    Task<Result<>> erase(std::vector<BlockId> ids);                 // durable; unknown ones are no error
-    Task<Result<>> settle(std::vector<BlockId> ids);                // referenced: not asked about again
+    Task<Result<>> erase(std::vector<BlockId> ids);  // durable; unknown ones are no error
+    Task<Result<>> settle(std::vector<BlockId> ids); // referenced: not asked about again
     // Unsettled blocks to ask about now, at most `limit`; they are asked about again after a while.
     std::vector<BlockId> toAsk(u64 first_after_ns, u64 again_after_ns, std::size_t limit);
 
@@ -100,14 +100,14 @@ private:
         const u32 most;
         const u64 owner;
         std::optional<Place> place;
-        bool ready = false;                 // has its room
-        bool touched = false;               // something was written to the slot
+        bool ready = false;   // has its room
+        bool touched = false; // something was written to the slot
         Buffer small;
         BlockSummer summer;
-        std::vector<bool> have;             // pages
-        u32 pages = 0;                      // how many
+        std::vector<bool> have; // pages
+        u32 pages = 0;          // how many
         u32 under_way = 0;
-        Event idle;                         // under_way became 0
+        Event idle; // under_way became 0
         bool dropped = false, finishing = false;
         Event finished;
         Error trouble;
@@ -117,7 +117,7 @@ private:
     struct SegmentFile {
         int fd = -1;
         bool syncing = false, broken = false;
-        u64 begun = 0, ended = 0;           // syncs
+        u64 begun = 0, ended = 0; // syncs
         Event synced;
         ~SegmentFile();
     };
@@ -130,7 +130,7 @@ private:
         Monotonic since;
         bool asked = false;
     };
-    struct Sums {                           // of a block that is being read
+    struct Sums { // of a block that is being read
         std::vector<u64> all;
         Error trouble;
         Event there;
@@ -151,7 +151,7 @@ private:
     Task<> writeTo(WritingPtr w, Buffer data, u32 offset);
     Task<Result<>> makeDurable(WritingPtr w, u32 length, u64 sum);
     Task<Result<>> sync(u32 segment);
-    void leave(WritingPtr w);               // forget it; its room is free once nothing is under way
+    void leave(WritingPtr w); // forget it; its room is free once nothing is under way
     void giveBack(Writing& w);
     Error notOpen(const BlockId& id) const;
 
@@ -160,7 +160,7 @@ private:
     Task<Result<Place>> makeRoom(u32 size_class);
     Task<Result<>> makeSegment(u32 size_class);
     Task<> giveBackSegments();
-    Task<> fill();                          // writes zeros ahead of need
+    Task<> fill(); // writes zeros ahead of need
     Task<Result<>> fillSlot(Place place);
     bool busyNow() const;
 
@@ -186,13 +186,13 @@ private:
     u32 lastSegment_ = 0;
     std::unordered_map<BlockId, Entry, IdHash> blocks_;
     std::unordered_map<BlockId, Asked, IdHash> unsettled_;
-    std::deque<BlockId> askQueue_;          // unsettled ones, the longest unasked first
+    std::deque<BlockId> askQueue_; // unsettled ones, the longest unasked first
     std::unordered_map<BlockId, WritingPtr, IdHash> open_;
-    std::map<u64, u32> owners_;             // open blocks of each
-    std::map<Place, u32> pins_;             // reads under way
-    std::set<Place> dying_;                 // erased, but still read
+    std::map<u64, u32> owners_; // open blocks of each
+    std::map<Place, u32> pins_; // reads under way
+    std::set<Place> dying_;     // erased, but still read
     std::unordered_map<BlockId, std::shared_ptr<Sums>, IdHash> sums_;
-    std::deque<BlockId> sumsOrder_;         // oldest first
+    std::deque<BlockId> sumsOrder_; // oldest first
     u64 sumsPages_ = 0;
 
     std::deque<Commit*> commits_;
@@ -207,7 +207,7 @@ private:
     u64 writtenBytes_ = 0, readBytes_ = 0, erased_ = 0;
     u32 errors_ = 0;
     std::deque<Monotonic> recentErrors_;
-    Monotonic lastUse_;                     // of the disk by others than fill()
+    Monotonic lastUse_; // of the disk by others than fill()
 };
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

@@ -6,14 +6,14 @@
 namespace skua::blocks {
 namespace {
 
-constexpr u64 kSumsKept = 4u << 20;         // pages whose sums are kept in memory: 32 MiB, of 16 GiB of data
+constexpr u64 kSumsKept = 4u << 20; // pages whose sums are kept in memory: 32 MiB, of 16 GiB of data
 constexpr std::size_t kEraseTogether = 1024;
 
 std::string nameOf(const BlockId& id) {
     return "block " + std::to_string(id.content.value) + "." + std::to_string(id.reservation.value) + "." + std::to_string(id.n);
 }
 
-}  // namespace
+} // namespace
 
 // --- which slots are being read --------------------------------------------------------------------------
 
@@ -39,10 +39,11 @@ Task<Result<Store::Read>> Store::read(BlockId id, u32 offset, u32 length) {
     if (it == blocks_.end()) co_return Error(Code::NotFound, nameOf(id) + " is not here");
     const Entry entry = it->second;
     if (entry.bad) co_return Error(Code::Corrupt, nameOf(id) + " is damaged on this disk");
-    if (length == 0 || length > kMaxPiece || length % kPage != 0 || offset % kPage != 0 || offset > entry.length || length > entry.length - offset)
+    if (length == 0 || length > kMaxPiece || length % kPage != 0 || offset % kPage != 0 || offset > entry.length ||
+        length > entry.length - offset)
         co_return Error(Code::Invalid, nameOf(id) + ": whole pages within the block, at most 1 MiB");
     if (waiting_ >= options_.max_waiting) co_return Error(Code::Busy, dir_ + ": too many reads wait for the disk");
-    pin(entry.place);       // (segment 0 is no slot; pinning it does nothing but count)
+    pin(entry.place); // (segment 0 is no slot; pinning it does nothing but count)
     waiting_++;
     readsNow_++;
     co_await reads_.acquire();
@@ -105,7 +106,8 @@ Task<Result<Store::Read>> Store::readSlot(BlockId id, Entry entry, u32 offset, u
 Task<> Store::loadSums(std::shared_ptr<Sums> sums, Entry entry) {
     const Buffer page = Buffer::allocate(sumsBytes(entry.length / kPage));
     const int fd = files_.at(entry.place.segment)->fd;
-    const auto done = co_await readAll(fd, page.data(), static_cast<u32>(page.size()), slots_.offsetOf(entry.place) + entry.length);
+    const auto done =
+        co_await readAll(fd, page.data(), static_cast<u32>(page.size()), slots_.offsetOf(entry.place) + entry.length);
     if (done) std::memcpy(sums->all.data(), page.data(), sums->all.size() * sizeof(u64));
     else sums->trouble = done.error();
     sums->there.set();
@@ -163,7 +165,7 @@ Task<Result<bool>> Store::verify(BlockId id) {
     for (u32 at = 0; good && at < entry.length; at += kMaxPiece) {
         const u32 n = std::min(kMaxPiece, entry.length - at);
         const auto part = co_await read(id, at, n);
-        if (!part && part.code() == Code::Corrupt) co_return false;     // marked by read()
+        if (!part && part.code() == Code::Corrupt) co_return false; // marked by read()
         CO_TRY_OK(part);
         good = firstBadPage(id, at / kPage, part->data.data(), part->sums) == part->sums.size();
         summer.add(at / kPage, part->sums);
@@ -247,7 +249,7 @@ std::vector<BlockId> Store::toAsk(u64 first_after_ns, u64 again_after_ns, std::s
     for (std::size_t left = askQueue_.size(); left > 0 && out.size() < limit; left--) {
         const BlockId id = askQueue_.front();
         const auto it = unsettled_.find(id);
-        if (it == unsettled_.end()) {           // settled or erased since
+        if (it == unsettled_.end()) { // settled or erased since
             askQueue_.pop_front();
             continue;
         }
@@ -267,4 +269,4 @@ std::vector<BlockId> Store::toAsk(u64 first_after_ns, u64 again_after_ns, std::s
     return out;
 }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

@@ -12,7 +12,7 @@ std::string nameOf(const BlockId& id) {
 
 bool aligned(const Buffer& b) { return reinterpret_cast<std::uintptr_t>(b.data()) % kPage == 0; }
 
-}  // namespace
+} // namespace
 
 Error Store::notOpen(const BlockId& id) const {
     return Error(Code::NotFound, nameOf(id) + " is not open here (any more): open it again");
@@ -64,12 +64,12 @@ Task<Result<bool>> Store::open(BlockId id, u32 most, u64 owner) {
 }
 
 Task<Result<>> Store::piece(BlockId id, u32 offset, Buffer data, std::vector<u64> sums) {
-    if (blocks_.contains(id)) co_return Ok{};       // finished before: FinishBlock compares
+    if (blocks_.contains(id)) co_return Ok{}; // finished before: FinishBlock compares
     const auto it = open_.find(id);
     if (it == open_.end() || !it->second->ready || it->second->finishing) co_return notOpen(id);
     const WritingPtr w = it->second;
-    if (data.empty() || data.size() != sums.size() * kPage || data.size() > kMaxPiece || offset % kPage != 0 || offset > w->most ||
-        data.size() > w->most - offset)
+    if (data.empty() || data.size() != sums.size() * kPage || data.size() > kMaxPiece || offset % kPage != 0 ||
+        offset > w->most || data.size() > w->most - offset)
         co_return Error(Code::Invalid, nameOf(id) + ": a piece that does not lie in the block");
     const u32 first = offset / kPage;
     if (const std::size_t bad = firstBadPage(id, first, data.data(), sums); bad != sums.size())
@@ -98,7 +98,7 @@ Task<Result<>> Store::piece(BlockId id, u32 offset, Buffer data, std::vector<u64
     waiting_++;
     co_await writes_.acquire();
     waiting_--;
-    tasks_.spawn(writeTo(w, std::move(data), offset));      // it releases the permit
+    tasks_.spawn(writeTo(w, std::move(data), offset)); // it releases the permit
     co_return Ok{};
 }
 
@@ -106,7 +106,7 @@ Task<Result<>> Store::piece(BlockId id, u32 offset, Buffer data, std::vector<u64
 Task<> Store::writeTo(WritingPtr w, Buffer data, u32 offset) {
     w->touched = true;
     lastUse_ = ring_.now();
-    if (!aligned(data)) {       // from a transport that does not align: O_DIRECT needs it
+    if (!aligned(data)) { // from a transport that does not align: O_DIRECT needs it
         Buffer copy = Buffer::allocate(data.size());
         std::memcpy(copy.data(), data.data(), data.size());
         data = copy;
@@ -145,11 +145,13 @@ Task<Result<Store::Stored>> Store::finish(BlockId id, u32 length, u64 sum) {
         if (it == open_.end() || !it->second->ready) co_return notOpen(id);
         w = it->second;
         if (!w->finishing) break;
-        auto finished = w->finished.wait();     // the same request again, or another's
+        auto finished = w->finished.wait(); // the same request again, or another's
         (void)co_await finished;
     }
-    if (length == 0 || length % kPage != 0 || length > w->most || w->pages != length / kPage || w->summer.pages() != length / kPage)
-        co_return Error(Code::Invalid, nameOf(id) + ": " + std::to_string(w->pages) + " pages have come, not a block of " + std::to_string(length) + " bytes");
+    if (length == 0 || length % kPage != 0 || length > w->most || w->pages != length / kPage ||
+        w->summer.pages() != length / kPage)
+        co_return Error(Code::Invalid, nameOf(id) + ": " + std::to_string(w->pages) + " pages have come, not a block of " +
+                                           std::to_string(length) + " bytes");
     if (w->summer.sum() != sum) {
         leave(w);
         co_return Error(Code::Corrupt, nameOf(id) + ": its pages do not give its sum");
@@ -167,7 +169,7 @@ Task<Result<Store::Stored>> Store::finish(BlockId id, u32 length, u64 sum) {
             sums->there.set();
             remember(id, std::move(sums));
         }
-        w->place.reset();       // the block's now
+        w->place.reset(); // the block's now
     } else {
         w->trouble = done.error();
     }
@@ -214,7 +216,7 @@ Task<Result<>> Store::makeDurable(WritingPtr w, u32 length, u64 sum) {
 // Everything written to the segment before this call is durable when it returns. Callers share syncs: one
 // that began before the call does not count, the next one serves all that wait.
 Task<Result<>> Store::sync(u32 segment) {
-    SegmentFile& f = *files_.at(segment);       // stays: one of its slots is taken
+    SegmentFile& f = *files_.at(segment); // stays: one of its slots is taken
     const u64 mine = f.begun + 1;
     while (f.ended < mine && !f.broken) {
         if (f.syncing) {
@@ -279,4 +281,4 @@ void Store::giveBack(Writing& w) {
     w.place.reset();
 }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

@@ -14,11 +14,11 @@ int inspect(const std::string& dir, bool list, bool check, bool json);
 // The raw disk under PATH (a folder; or a file to be made), by io_uring and O_DIRECT, without anything of ours
 // between: the figures that others are compared with.
 struct DiskFigures {
-    double write_mb_s = 0;      // overwriting a laid-out file, 1 MiB, depth 8, with one fdatasync at the end
-    double read_mb_s = 0;       // of it, 1 MiB, depth 8
-    double syncs_per_s = 0;     // 4 KiB write + fdatasync, one at a time
-    bool direct = true;         // false: O_DIRECT was refused, the page cache is in between
+    double write_mb_s = 0;  // overwriting a laid-out file, 1 MiB, depth 8, with one fdatasync at the end
+    double read_mb_s = 0;   // of it, 1 MiB, depth 8
+    double syncs_per_s = 0; // 4 KiB write + fdatasync, one at a time
+    bool direct = true;     // false: O_DIRECT was refused, the page cache is in between
 };
 Result<DiskFigures> measureDisk(Ring& ring, const std::string& path, u64 bytes, u64 sync_ns);
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

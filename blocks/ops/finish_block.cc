@@ -3,7 +3,8 @@
 
 namespace skua::blocks {
 
-template <> Task<Result<FinishBlock::Reply>> Service::handle(FinishBlock request, Call& call) {
+template <>
+Task<Result<FinishBlock::Reply>> Service::handle(FinishBlock request, Call& call) {
     (void)call;
     CO_TRY(Served* const disk, diskOf(request.service));
     CO_TRY(const Store::Stored stored, co_await disk->store->finish(request.id, request.length, request.sum));
@@ -12,4 +13,4 @@ template <> Task<Result<FinishBlock::Reply>> Service::handle(FinishBlock request
     co_return reply;
 }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

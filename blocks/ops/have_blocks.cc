@@ -3,7 +3,8 @@
 
 namespace skua::blocks {
 
-template <> Task<Result<HaveBlocks::Reply>> Service::handle(HaveBlocks request, Call& call) {
+template <>
+Task<Result<HaveBlocks::Reply>> Service::handle(HaveBlocks request, Call& call) {
     (void)call;
     CO_TRY(Served* const disk, diskOf(request.service));
     if (request.blocks.size() > kMaxIdsPerMessage) co_return Error(Code::TooLarge, "at most 4096 blocks in a message");
@@ -15,4 +16,4 @@ template <> Task<Result<HaveBlocks::Reply>> Service::handle(HaveBlocks request, 
     co_return reply;
 }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

@@ -3,7 +3,8 @@
 
 namespace skua::blocks {
 
-template <> Task<Result<Info::Reply>> Service::handle(Info request, Call& call) {
+template <>
+Task<Result<Info::Reply>> Service::handle(Info request, Call& call) {
     (void)call;
     Info::Reply reply;
     if (request.service.value != 0) {
@@ -15,4 +16,4 @@ template <> Task<Result<Info::Reply>> Service::handle(Info request, Call& call) 
     co_return reply;
 }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

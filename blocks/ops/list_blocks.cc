@@ -3,7 +3,8 @@
 
 namespace skua::blocks {
 
-template <> Task<Result<ListBlocks::Reply>> Service::handle(ListBlocks request, Call& call) {
+template <>
+Task<Result<ListBlocks::Reply>> Service::handle(ListBlocks request, Call& call) {
     if (call.peer.role != net::Role::kServer) co_return Error(Code::Denied, "only servers list blocks");
     CO_TRY(Served* const disk, diskOf(request.service));
     if (request.limit == 0 || request.limit > kMaxIdsPerMessage) co_return Error(Code::Invalid, "a limit of 1 to 4096");
@@ -13,4 +14,4 @@ template <> Task<Result<ListBlocks::Reply>> Service::handle(ListBlocks request, 
     co_return reply;
 }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

@@ -3,11 +3,12 @@
 
 namespace skua::blocks {
 
-template <> Task<Result<OpenBlock::Reply>> Service::handle(OpenBlock request, Call& call) {
+template <>
+Task<Result<OpenBlock::Reply>> Service::handle(OpenBlock request, Call& call) {
     CO_TRY(Served* const disk, forWriting(request.service, request.incarnation));
     OpenBlock::Reply reply;
     CO_TRY(reply.whole, co_await disk->store->open(request.id, request.most, call.peer.connection));
     co_return reply;
 }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

@@ -4,9 +4,11 @@
 
 namespace skua::blocks {
 
-template <> Task<Result<ReadBlock::Reply>> Service::handle(ReadBlock request, Call& call) {
+template <>
+Task<Result<ReadBlock::Reply>> Service::handle(ReadBlock request, Call& call) {
     CO_TRY(Served* const disk, diskOf(request.service));
-    if (!readKeyHolds(readKeyKey(), request.id.content, request.key)) co_return Error(Code::Denied, "the read key is not of this content");
+    if (!readKeyHolds(readKeyKey(), request.id.content, request.key))
+        co_return Error(Code::Denied, "the read key is not of this content");
     CO_TRY(Store::Read read, co_await disk->store->read(request.id, request.offset, request.length));
     call.out = std::move(read.data);
     ReadBlock::Reply reply;
@@ -14,4 +16,4 @@ template <> Task<Result<ReadBlock::Reply>> Service::handle(ReadBlock request, Ca
     co_return reply;
 }
 
-}  // namespace skua::blocks
+} // namespace skua::blocks

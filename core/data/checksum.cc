@@ -1,8 +1,8 @@
 #include "core/data/checksum.h"
 
-#include <array>
+#include <xxh_x86dispatch.h> // after xxhash.h: the entry points that look at the processor
 #include <xxhash.h>
-#include <xxh_x86dispatch.h>        // after xxhash.h: the entry points that look at the processor
+#include <array>
 
 namespace skua {
 
@@ -64,4 +64,4 @@ u64 blockSum(const BlockId& id, std::span<const u64> page_sums) {
     return summer.sum();
 }
 
-}  // namespace skua
+} // namespace skua

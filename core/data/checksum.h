@@ -31,7 +31,7 @@ private:
 
 // XXH3-64 of any bytes, by the widest instructions of this processor.
 u64 plainSum(const void* bytes, std::size_t size);
-u64 zeroPageSum();                          // plain sum of a page of zeros
+u64 zeroPageSum(); // plain sum of a page of zeros
 
 // Page sums of `sums.size()` pages at `data`; the first is page `first` of block `id`.
 void makePageSums(const BlockId& id, u32 first, const u8* data, std::span<u64> sums);
@@ -45,8 +45,8 @@ class BlockSummer {
 public:
     explicit BlockSummer(const BlockId& id) : mix_(id) {}
     void add(u32 first, std::span<const u64> page_sums);
-    u32 pages() const { return static_cast<u32>(plain_.size()); }   // up to the last one added
-    u64 sum() const;                                                // pages never added count as sum 0
+    u32 pages() const { return static_cast<u32>(plain_.size()); } // up to the last one added
+    u64 sum() const;                                              // pages never added count as sum 0
     // The page sums as they were added.
     std::vector<u64> pageSums() const;
 
@@ -58,4 +58,4 @@ private:
 // Of a block whose page sums are all there.
 u64 blockSum(const BlockId& id, std::span<const u64> page_sums);
 
-}  // namespace skua
+} // namespace skua

@@ -1,15 +1,15 @@
 #include "core/data/erasure.h"
 
+#include <isa-l/erasure_code.h>
 #include <bit>
 #include <cstring>
-#include <isa-l/erasure_code.h>
 #include "core/base/check.h"
 
 namespace skua {
 namespace {
 
-constexpr std::size_t kTableBytes = 32;         // of ISA-L, per coefficient
-constexpr std::size_t kDecodeTables = 64;       // kept per scheme
+constexpr std::size_t kTableBytes = 32;   // of ISA-L, per coefficient
+constexpr std::size_t kDecodeTables = 64; // kept per scheme
 
 u64 lowest(u64 mask, u32 count) {
     u64 out = 0;
@@ -20,7 +20,7 @@ u64 lowest(u64 mask, u32 count) {
     return out;
 }
 
-}  // namespace
+} // namespace
 
 const Erasure& Erasure::of(u32 data, u32 parity) {
     CHECK(data >= 1 && data <= kMaxData && parity <= kMaxParity);
@@ -33,7 +33,7 @@ const Erasure& Erasure::of(u32 data, u32 parity) {
 
 Erasure::Erasure(u32 data, u32 parity) : data_(data), parity_(parity) {
     CHECK(data >= 1 && data <= kMaxData && parity <= kMaxParity);
-    if (data == 1 || parity == 0) return;       // copies, or nothing to make
+    if (data == 1 || parity == 0) return; // copies, or nothing to make
     matrix_.resize(static_cast<std::size_t>(cells()) * data);
     gf_gen_cauchy1_matrix(matrix_.data(), static_cast<int>(cells()), static_cast<int>(data));
     encodeTables_.resize(kTableBytes * data * parity);
@@ -48,8 +48,8 @@ void Erasure::encode(const u8* const* cells, u8* const* parity, std::size_t byte
     }
     if (parity_ == 0) return;
     // ISA-L takes pointers to non-const but does not write through the sources.
-    ec_encode_data(static_cast<int>(bytes), static_cast<int>(data_), static_cast<int>(parity_), const_cast<u8*>(encodeTables_.data()),
-                   const_cast<u8**>(cells), const_cast<u8**>(parity));
+    ec_encode_data(static_cast<int>(bytes), static_cast<int>(data_), static_cast<int>(parity_),
+                   const_cast<u8*>(encodeTables_.data()), const_cast<u8**>(cells), const_cast<u8**>(parity));
 }
 
 bool Erasure::decode(u64 have, u64 want, u8* const* cells, std::size_t bytes) const {
@@ -58,7 +58,7 @@ bool Erasure::decode(u64 have, u64 want, u8* const* cells, std::size_t bytes) co
     want &= all & ~have;
     if (want == 0) return true;
     if (std::popcount(have) < static_cast<int>(data_)) return false;
-    const u64 sources = lowest(have, data_);    // data cells first: the fewest coefficients to invert
+    const u64 sources = lowest(have, data_); // data cells first: the fewest coefficients to invert
     std::array<u8*, kMaxData> from{};
     std::array<u8*, kMaxData + kMaxParity> to{};
     u32 n = 0, m = 0;
@@ -89,8 +89,10 @@ std::shared_ptr<const Erasure::Tables> Erasure::tablesFor(u64 sources, u64 want)
     std::vector<u8> rows(static_cast<std::size_t>(data_) * data_), inverse(rows.size());
     u32 r = 0;
     for (u32 i = 0; i < cells(); i++)
-        if (sources >> i & 1) std::memcpy(rows.data() + static_cast<std::size_t>(r++) * data_, matrix_.data() + static_cast<std::size_t>(i) * data_, data_);
-    CHECK(gf_invert_matrix(rows.data(), inverse.data(), static_cast<int>(data_)) == 0);     // Cauchy: every choice of rows is regular
+        if (sources >> i & 1)
+            std::memcpy(rows.data() + static_cast<std::size_t>(r++) * data_, matrix_.data() + static_cast<std::size_t>(i) * data_,
+                        data_);
+    CHECK(gf_invert_matrix(rows.data(), inverse.data(), static_cast<int>(data_)) == 0); // Cauchy: every choice of rows is regular
     std::vector<u8> coefficients;
     for (u32 i = 0; i < cells(); i++) {
         if (!(want >> i & 1)) continue;
@@ -112,4 +114,4 @@ std::shared_ptr<const Erasure::Tables> Erasure::tablesFor(u64 sources, u64 want)
     return made;
 }
 
-}  // namespace skua
+} // namespace skua

@@ -40,10 +40,10 @@ private:
     std::shared_ptr<const Tables> tablesFor(u64 sources, u64 want) const;
 
     u32 data_, parity_;
-    std::vector<u8> matrix_;            // (data + parity) x data
+    std::vector<u8> matrix_; // (data + parity) x data
     std::vector<u8> encodeTables_;
     mutable std::mutex lock_;
-    mutable std::list<std::shared_ptr<const Tables>> decodeTables_;     // most recently used first, bounded
+    mutable std::list<std::shared_ptr<const Tables>> decodeTables_; // most recently used first, bounded
 };
 
-}  // namespace skua
+} // namespace skua

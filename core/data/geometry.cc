@@ -7,7 +7,7 @@ namespace skua::geometry {
 namespace {
 
 constexpr u32 kDefaultCell = 256u << 10;
-constexpr u32 kBlockAim = 4u << 20;         // bytes of a block of a full span, by default
+constexpr u32 kBlockAim = 4u << 20; // bytes of a block of a full span, by default
 
 constexpr u64 roundUp(u64 n) { return (n + kPage - 1) / kPage * kPage; }
 
@@ -27,11 +27,11 @@ u32 cellOf(const Policy& p) {
 
 bool usable(const SchemeStep& s) { return s.data >= 1 && s.data <= kMaxData && s.parity <= kMaxParity; }
 
-}  // namespace
+} // namespace
 
 bool valid(const Geometry& g, u64 length) {
-    return g.data >= 1 && g.data <= kMaxData && g.parity <= kMaxParity && g.cell >= kPage && g.cell % kPage == 0 && g.cell <= kMaxBlock &&
-           length >= 1 && length <= kMaxSpan && blockBytes(g, length) <= kMaxBlock;
+    return g.data >= 1 && g.data <= kMaxData && g.parity <= kMaxParity && g.cell >= kPage && g.cell % kPage == 0 &&
+           g.cell <= kMaxBlock && length >= 1 && length <= kMaxSpan && blockBytes(g, length) <= kMaxBlock;
 }
 
 u32 stripes(const Geometry& g, u32 length) { return static_cast<u32>((length + full(g) - 1) / full(g)); }
@@ -65,7 +65,8 @@ std::vector<Extent> extents(const Geometry& g, u32 span_length, u32 offset, u32 
         const u32 n = std::min({s.cell - in_cell, s.bytes - in_stripe, end - at});
         const Extent e{block, s.in_block + in_cell, n, at};
         // With one data block the cells of neighbouring stripes are neighbours.
-        if (!out.empty() && out.back().block == e.block && out.back().in_block + out.back().length == e.in_block) out.back().length += n;
+        if (!out.empty() && out.back().block == e.block && out.back().in_block + out.back().length == e.in_block)
+            out.back().length += n;
         else out.push_back(e);
         at += n;
     }
@@ -90,7 +91,7 @@ Geometry choose(const Policy& resolved, u64 length) {
         if (length <= s.up_to && valid(g, length)) return g;
     }
     const Geometry g = last ? Geometry{last->data, last->parity, cell} : Geometry{1, 0, cell};
-    CHECK(valid(g, length));        // length is at most maxSpan(resolved)
+    CHECK(valid(g, length)); // length is at most maxSpan(resolved)
     return g;
 }
 
@@ -124,7 +125,7 @@ Policy inherit(const Policy& own, const Policy& parent) {
     Policy p = parent;
     if (!own.scheme.empty()) {
         p.scheme = own.scheme;
-        p.span = 0;                 // the parent's belonged to its scheme
+        p.span = 0; // the parent's belonged to its scheme
     }
     if (own.cell) p.cell = own.cell;
     if (own.span) p.span = own.span;
@@ -152,4 +153,4 @@ std::string objection(const Policy& p) {
     return "";
 }
 
-}  // namespace skua::geometry
+} // namespace skua::geometry

@@ -20,23 +20,23 @@ bool valid(const Geometry& g, u64 length);
 
 struct Stripe {
     u32 index = 0;
-    u32 offset = 0;         // of its first byte in the span
-    u32 bytes = 0;          // of the file's
-    u32 cell = 0;           // length of each of its cells
-    u32 in_block = 0;       // where its cell begins, in every block
+    u32 offset = 0;   // of its first byte in the span
+    u32 bytes = 0;    // of the file's
+    u32 cell = 0;     // length of each of its cells
+    u32 in_block = 0; // where its cell begins, in every block
 };
 
 u32 stripes(const Geometry& g, u32 length);
 Stripe stripe(const Geometry& g, u32 length, u32 index);
-Stripe stripeAt(const Geometry& g, u32 length, u32 span_offset);    // span_offset < length
-Stripe stripeAtBlockOffset(const Geometry& g, u32 length, u32 block_offset);    // < blockLength
-u32 blockLength(const Geometry& g, u32 length);     // bytes of every block: the sum of its cells
+Stripe stripeAt(const Geometry& g, u32 length, u32 span_offset);             // span_offset < length
+Stripe stripeAtBlockOffset(const Geometry& g, u32 length, u32 block_offset); // < blockLength
+u32 blockLength(const Geometry& g, u32 length);                              // bytes of every block: the sum of its cells
 inline u64 storedBytes(const Geometry& g, u32 length) { return static_cast<u64>(g.blocks()) * blockLength(g, length); }
 
 // Consecutive bytes of the span that are consecutive in one data block.
 struct Extent {
-    u32 block = 0;          // 0 .. data-1
-    u32 in_block = 0;       // offset, bytes (any byte, not only whole pages)
+    u32 block = 0;    // 0 .. data-1
+    u32 in_block = 0; // offset, bytes (any byte, not only whole pages)
     u32 length = 0;
     u32 in_span = 0;
     FIELDS(block, in_block, length, in_span)
@@ -63,4 +63,4 @@ Policy inherit(const Policy& own, const Policy& parent);
 // Why a policy that somebody gave cannot be (empty: it can): limits of its fields, order of its steps.
 std::string objection(const Policy& policy);
 
-}  // namespace skua::geometry
+} // namespace skua::geometry

@@ -7,14 +7,15 @@ namespace skua {
 namespace {
 
 struct Domain {
-    std::vector<std::size_t> services;      // indices of candidates
+    std::vector<std::size_t> services; // indices of candidates
     u64 free = 0;
 };
 
 // Weights are MiB, at least one, so that sums of a million disks stay far from overflow.
 u64 weightOf(const Candidate& c) { return (c.free >> 20) + 1; }
 
-template <class Weight> std::size_t draw(std::size_t count, u64 total, Random& random, Weight weight) {
+template <class Weight>
+std::size_t draw(std::size_t count, u64 total, Random& random, Weight weight) {
     u64 at = random.below(total);
     for (std::size_t i = 0; i + 1 < count; i++) {
         if (at < weight(i)) return i;
@@ -51,7 +52,7 @@ std::vector<Domain> domainsOf(std::span<const Candidate> all, const PlacementWis
     return out;
 }
 
-}  // namespace
+} // namespace
 
 std::vector<std::size_t> place(std::span<const Candidate> candidates, const PlacementWish& wish, Random& random) {
     std::set<std::string_view> taken;
@@ -67,7 +68,8 @@ std::vector<std::size_t> place(std::span<const Candidate> candidates, const Plac
             auto drawOne = [&](std::size_t& domain) {
                 domain = draw(domains.size(), total, random, [&](std::size_t i) { return domains[i].free; });
                 const Domain& d = domains[domain];
-                return d.services[draw(d.services.size(), d.free, random, [&](std::size_t i) { return weightOf(candidates[d.services[i]]); })];
+                return d.services[draw(d.services.size(), d.free, random,
+                                       [&](std::size_t i) { return weightOf(candidates[d.services[i]]); })];
             };
             std::size_t domain = 0, other_domain = 0;
             std::size_t chosen = drawOne(domain);
@@ -93,4 +95,4 @@ u32 writableDomains(std::span<const Candidate> candidates) {
     return static_cast<u32>(domains.size());
 }
 
-}  // namespace skua
+} // namespace skua

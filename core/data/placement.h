@@ -15,19 +15,19 @@ namespace skua {
 
 struct Candidate {
     BlockServiceId service;
-    std::string domain;             // failure domain
-    u64 free = 0;                   // bytes
-    bool writable = false;          // up, not read-only, not draining
-    u64 latency_ns = 0;             // as the caller has seen it; 0: never
+    std::string domain;    // failure domain
+    u64 free = 0;          // bytes
+    bool writable = false; // up, not read-only, not draining
+    u64 latency_ns = 0;    // as the caller has seen it; 0: never
     std::string disk_class;
 };
 
 struct PlacementWish {
     u32 count = 0;
-    u64 bytes = 0;                              // per block: services with less free are no candidates
-    std::string disk_class;                     // empty: any; if too few have it, others are taken too
-    std::vector<BlockServiceId> taken;          // hold other blocks of the span: their domains are taken
-    std::vector<BlockServiceId> avoid;          // failed or slow just now
+    u64 bytes = 0;                     // per block: services with less free are no candidates
+    std::string disk_class;            // empty: any; if too few have it, others are taken too
+    std::vector<BlockServiceId> taken; // hold other blocks of the span: their domains are taken
+    std::vector<BlockServiceId> avoid; // failed or slow just now
 };
 
 // Indices into `candidates`, all in distinct domains that are not taken; fewer than wished where there are
@@ -37,4 +37,4 @@ std::vector<std::size_t> place(std::span<const Candidate> candidates, const Plac
 // How many failure domains have a writable service.
 u32 writableDomains(std::span<const Candidate> candidates);
 
-}  // namespace skua
+} // namespace skua

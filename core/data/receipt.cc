@@ -16,7 +16,7 @@ std::string covered(const Receipt& r) {
     return bytes;
 }
 
-}  // namespace
+} // namespace
 
 void sealReceipt(const MacKey& service_key, Receipt& receipt) { receipt.mac = macOf(service_key, covered(receipt)); }
 
@@ -36,4 +36,4 @@ bool readKeyHolds(const MacKey& read_key_key, ContentId content, const ReadKey& 
     return equalConstantTime(right, key);
 }
 
-}  // namespace skua
+} // namespace skua

@@ -16,4 +16,4 @@ bool receiptHolds(const MacKey& service_key, const Receipt& receipt);
 ReadKey readKeyOf(const MacKey& read_key_key, ContentId content);
 bool readKeyHolds(const MacKey& read_key_key, ContentId content, const ReadKey& key);
 
-}  // namespace skua
+} // namespace skua

@@ -90,7 +90,8 @@ struct Work {
 
 BlockId idOf(u32 n) { return {ContentId::make(7, ShardId{0}), ReservationId{1}, n}; }
 
-template <class R> Task<Result<net::Message>> ask(Work& work, R request, Buffer payload) {
+template <class R>
+Task<Result<net::Message>> ask(Work& work, R request, Buffer payload) {
     net::Message m;
     m.kind = net::Kind::kBlocks;
     m.body = net::encodeRequest(request);
@@ -130,7 +131,7 @@ Task<bool> writeOne(Work& work, BlockId id) {
     co_await pieces.all();
     FinishBlock finish{kDisk, id, work.length, sum};
     const auto done = co_await ask(work, finish, Buffer());
-    co_return good && done;
+    co_return good&& done;
 }
 
 Task<> readPiece(Work& work, BlockId id, u32 at, u32 n, bool& good) {
@@ -145,7 +146,8 @@ Task<> readPiece(Work& work, BlockId id, u32 at, u32 n, bool& good) {
 Task<bool> readOne(Work& work, BlockId id) {
     bool good = true;
     TaskGroup pieces;
-    for (u32 at = 0; at < work.length; at += kMaxPiece) pieces.spawn(readPiece(work, id, at, std::min(kMaxPiece, work.length - at), good));
+    for (u32 at = 0; at < work.length; at += kMaxPiece)
+        pieces.spawn(readPiece(work, id, at, std::min(kMaxPiece, work.length - at), good));
     co_await pieces.all();
     co_return good;
 }
@@ -171,7 +173,8 @@ Task<> lanes(Work& work, u32 depth, bool writing) {
 double cpu(int who) {
     rusage u{};
     getrusage(who, &u);
-    return static_cast<double>(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + static_cast<double>(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+    return static_cast<double>(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           static_cast<double>(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 double pass(const char* what, const std::string& dir, u32 length, u32 depth, u32 count, bool writing, double raw) {
@@ -194,8 +197,8 @@ double pass(const char* what, const std::string& dir, u32 length, u32 depth, u32
     child.end();
     const double server = cpu(RUSAGE_CHILDREN) - server_before;
     const double bytes = static_cast<double>(length) * count, mb_s = bytes / 1e6 / seconds, gib = bytes / (1u << 30);
-    std::printf("%-22s %8.0f MB/s  %7.0f blocks/s  ratio to raw %.2f  CPU s/GiB server %.2f client %.2f%s\n", what, mb_s, count / seconds, mb_s / raw,
-                server / gib, client / gib, work.failed ? "  SOME FAILED" : "");
+    std::printf("%-22s %8.0f MB/s  %7.0f blocks/s  ratio to raw %.2f  CPU s/GiB server %.2f client %.2f%s\n", what, mb_s,
+                count / seconds, mb_s / raw, server / gib, client / gib, work.failed ? "  SOME FAILED" : "");
     return mb_s;
 }
 
@@ -216,12 +219,13 @@ void eraseAll(const std::string& dir, u32 count) {
     std::_Exit(0);
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char** argv) {
     if (argc < 2) return std::fprintf(stderr, "blocks_load DIR [BLOCK_KIB [DEPTH [BLOCKS]]]\n"), 2;
     const std::string dir = argv[1];
-    const u32 length = (argc > 2 ? static_cast<u32>(std::atoi(argv[2])) : 4096) << 10, depth = argc > 3 ? static_cast<u32>(std::atoi(argv[3])) : 8,
+    const u32 length = (argc > 2 ? static_cast<u32>(std::atoi(argv[2])) : 4096) << 10,
+              depth = argc > 3 ? static_cast<u32>(std::atoi(argv[3])) : 8,
               count = argc > 4 ? static_cast<u32>(std::atoi(argv[4])) : 256;
     DiskFigures raw;
     {
@@ -230,7 +234,8 @@ int main(int argc, char** argv) {
         CHECK(measured);
         raw = *measured;
     }
-    std::printf("raw disk: write %.0f MB/s, read %.0f MB/s, %.0f durable 4 KiB writes/s\n", raw.write_mb_s, raw.read_mb_s, raw.syncs_per_s);
+    std::printf("raw disk: write %.0f MB/s, read %.0f MB/s, %.0f durable 4 KiB writes/s\n", raw.write_mb_s, raw.read_mb_s,
+                raw.syncs_per_s);
     const auto formatted = Disk::format(dir + "/disk", kKeys.cluster(), 16ull << 30);
     if (!formatted) return std::fprintf(stderr, "%s\n", formatted.error().message().c_str()), 1;
     pass("write, fresh space", dir + "/disk", length, depth, count, true, raw.write_mb_s);

@@ -76,7 +76,8 @@ protected:
         net::Message m{net::Kind::kBlocks, std::move(body), std::move(payload)};
         return runBlocking(*ring, client->call(server->address(), std::move(m), 10 * kSecond));
     }
-    template <class R> Result<typename R::Reply> call(const R& request, Buffer payload = {}, Buffer* out = nullptr) {
+    template <class R>
+    Result<typename R::Reply> call(const R& request, Buffer payload = {}, Buffer* out = nullptr) {
         auto m = callRaw(net::encodeRequest(request), std::move(payload));
         if (!m) return m.error();
         typename R::Reply reply{};
@@ -102,7 +103,9 @@ protected:
         if (!done) return done.error();
         return done->receipt;
     }
-    ReadBlock readOf(const BlockId& id, u32 offset, u32 length) { return {kDisk, id, offset, length, readKeyOf(keys.readKeyKey(), id.content)}; }
+    ReadBlock readOf(const BlockId& id, u32 offset, u32 length) {
+        return {kDisk, id, offset, length, readKeyOf(keys.readKeyKey(), id.content)};
+    }
 
     std::unique_ptr<Ring> ring;
     const net::Keys keys;
@@ -153,7 +156,7 @@ TEST_F(ServiceTest, NobodyReadsWithoutTheContentsKey) {
     EXPECT_TRUE(call(read));
     read.key[3] ^= 1;
     EXPECT_EQ(call(read).code(), Code::Denied);
-    read.key = readKeyOf(keys.readKeyKey(), blockId(1, 6).content);     // another content's
+    read.key = readKeyOf(keys.readKeyKey(), blockId(1, 6).content); // another content's
     EXPECT_EQ(call(read).code(), Code::Denied);
     EXPECT_EQ(call(ListBlocks{kDisk, {}, 10}).code(), Code::Denied);
 }
@@ -168,7 +171,7 @@ TEST_F(ServiceTest, AForgedOrForeignWriteIsRefused) {
     w.sum ^= 1;
     EXPECT_EQ(call(w, data).code(), Code::Corrupt);
     w = writeOf(id, data);
-    w.id = blockId(2);              // right sums, for another block
+    w.id = blockId(2); // right sums, for another block
     EXPECT_EQ(call(w, data).code(), Code::Corrupt);
     w = writeOf(id, data);
     w.incarnation = Incarnation{2};
@@ -226,7 +229,11 @@ TEST_F(ServiceTest, RandomAndDamagedRequestsAreAnsweredAndDoNoHarm) {
     for (int round = 0; round < 500; round++) {
         Request request;
         wire::randomise(rng, request);
-        std::visit([&](auto& r) { if (rng.oneIn(2)) r.service = kDisk; }, request);
+        std::visit(
+            [&](auto& r) {
+                if (rng.oneIn(2)) r.service = kDisk;
+            },
+            request);
         std::string body = wire::encode(request);
         if (rng.oneIn(3) && !body.empty()) body[rng.below(body.size())] ^= static_cast<char>(1 + rng.below(255));
         if (rng.oneIn(5)) body.resize(rng.below(body.size() + 1));
@@ -237,5 +244,5 @@ TEST_F(ServiceTest, RandomAndDamagedRequestsAreAnsweredAndDoNoHarm) {
     EXPECT_EQ(std::memcmp(out.data(), data.data(), 16384), 0);
 }
 
-}  // namespace
-}  // namespace skua::blocks
+} // namespace
+} // namespace skua::blocks

@@ -51,7 +51,8 @@ u64 sumOf(const BlockId& id, const Buffer& data) { return blockSum(id, sumsOf(id
 
 // A store on a ring of its own; calls block.
 struct World {
-    explicit World(const std::string& dir, u64 ahead = 0, u64 capacity = kCapacity) : ring(Ring::makeOrExit()), pieces(kMaxPiece, 8) {
+    explicit World(const std::string& dir, u64 ahead = 0, u64 capacity = kCapacity)
+        : ring(Ring::makeOrExit()), pieces(kMaxPiece, 8) {
         StoreOptions o;
         o.capacity = capacity;
         o.segment = segmentBytesFor(capacity);
@@ -125,12 +126,13 @@ TEST(Slots, ReadyOnesGoFirstAndNoneIsGivenTwice) {
     EXPECT_EQ(slots.readyBytes(c), slots.slotsOf(c) * 2u * classData(c));
     EXPECT_EQ(slots.emptySegments(), 2u);
     slots.changeClass(1, 0);
-    EXPECT_EQ(slots.readyBytes(0), slots.slotsOf(0) * u64{classData(0)});       // its bytes were written
+    EXPECT_EQ(slots.readyBytes(0), slots.slotsOf(0) * u64{classData(0)}); // its bytes were written
 }
 
 TEST(Store, GivesBackWhatWasWrittenInEverySize) {
     Folder folder;
-    const std::vector<u32> lengths{4096, 8192, 12288, 20480, 65536, 65536 + 4096, 1u << 20, (1u << 20) + 4096, 4u << 20, kMaxBlock};
+    const std::vector<u32> lengths{4096,     8192,     12288, 20480, 65536, 65536 + 4096, 1u << 20, (1u << 20) + 4096,
+                                   4u << 20, kMaxBlock};
     {
         World w(folder.path);
         for (u32 i = 0; i < lengths.size(); i++) {
@@ -184,8 +186,8 @@ TEST(Store, RefusesWhatDoesNotFitItsSums) {
     const Buffer data = bytesOf(1, 1u << 20);
     auto sums = sumsOf(id, data, 0, 1u << 20);
     ASSERT_TRUE(runBlocking(*w.ring, w.store->open(id, 1u << 20, 1)));
-    EXPECT_EQ(runBlocking(*w.ring, w.store->piece(blockId(2), 0, data, sums)).code(), Code::NotFound);       // not open
-    EXPECT_EQ(runBlocking(*w.ring, w.store->piece(id, 4096, data, sums)).code(), Code::Invalid);             // beyond `most`
+    EXPECT_EQ(runBlocking(*w.ring, w.store->piece(blockId(2), 0, data, sums)).code(), Code::NotFound); // not open
+    EXPECT_EQ(runBlocking(*w.ring, w.store->piece(id, 4096, data, sums)).code(), Code::Invalid);       // beyond `most`
     EXPECT_EQ(runBlocking(*w.ring, w.store->piece(id, 100, data, sums)).code(), Code::Invalid);
     sums[17] ^= 1;
     EXPECT_EQ(runBlocking(*w.ring, w.store->piece(id, 0, data, sums)).code(), Code::Corrupt);
@@ -193,7 +195,7 @@ TEST(Store, RefusesWhatDoesNotFitItsSums) {
     ASSERT_TRUE(runBlocking(*w.ring, w.store->piece(id, 0, data, sums)));
     EXPECT_EQ(runBlocking(*w.ring, w.store->finish(id, 2u << 20, 5)).code(), Code::Invalid);
     EXPECT_EQ(runBlocking(*w.ring, w.store->finish(id, 1u << 20, 5)).code(), Code::Corrupt);
-    EXPECT_EQ(runBlocking(*w.ring, w.store->finish(id, 1u << 20, 5)).code(), Code::NotFound);                // dropped
+    EXPECT_EQ(runBlocking(*w.ring, w.store->finish(id, 1u << 20, 5)).code(), Code::NotFound); // dropped
     EXPECT_EQ(runBlocking(*w.ring, w.store->open(id, kMaxBlock + 1, 1)).code(), Code::Invalid);
     EXPECT_EQ(runBlocking(*w.ring, w.store->open(BlockId{}, 4096, 1)).code(), Code::Invalid);
     EXPECT_EQ(w.info().blocks, 0u);
@@ -207,9 +209,9 @@ TEST(Store, AFullDiskTakesNoMoreAndGoesOnServingAndErasingGivesTheRoomBack) {
     Result<Store::Stored> last = Store::Stored{};
     while ((last = w.write(n, 4u << 20))) ASSERT_LT(++n, 100u);
     EXPECT_EQ(last.code(), Code::NoSpace);
-    EXPECT_GE(u64{n} * (4u << 20), kCapacity * 7 / 10);     // most of the disk is data
+    EXPECT_GE(u64{n} * (4u << 20), kCapacity * 7 / 10); // most of the disk is data
     EXPECT_EQ(w.check(0, 4u << 20), "");
-    EXPECT_TRUE(w.write(1000, 4096));                       // the small ones may still find room, or not; others are unharmed
+    EXPECT_TRUE(w.write(1000, 4096)); // the small ones may still find room, or not; others are unharmed
     std::vector<BlockId> all;
     for (u32 i = 0; i < n; i++) all.push_back(blockId(i));
     ASSERT_TRUE(runBlocking(*w.ring, w.store->erase(all)));
@@ -239,7 +241,7 @@ TEST(Store, AnErasedBlocksSlotIsNotReusedWhileItIsRead) {
                 std::vector<u64> sums = sumsOf(next, data, 0, 1u << 20);
                 const auto written = co_await store.write(next, sumOf(next, data), data, sums, 1);
                 co_await group.all();
-                co_return good && written;
+                co_return good&& written;
             }
             static Task<> readIt(Store& store, u32 n, bool& good) {
                 const auto r = co_await store.read(blockId(n), 0, 1u << 20);
@@ -283,7 +285,7 @@ TEST(Store, AskedAboutUntilItsFateIsKnown) {
         for (u32 n = 0; n < 4; n++) ASSERT_TRUE(w.write(n, 4096));
         EXPECT_TRUE(w.store->toAsk(kHour, kHour, 10).empty());
         EXPECT_EQ(w.store->toAsk(0, kHour, 10).size(), 4u);
-        EXPECT_TRUE(w.store->toAsk(0, kHour, 10).empty());          // asked: not again for an hour
+        EXPECT_TRUE(w.store->toAsk(0, kHour, 10).empty()); // asked: not again for an hour
         EXPECT_EQ(w.store->toAsk(0, 0, 2).size(), 2u);
         ASSERT_TRUE(runBlocking(*w.ring, w.store->settle({blockId(0), blockId(1)})));
         EXPECT_EQ(w.store->toAsk(0, 0, 10).size(), 2u);
@@ -343,12 +345,13 @@ TEST(Store, KilledAtAnyMomentItKeepsWholeBlocksOrNone) {
         close(pipe_fds[0]);
 
         World w(folder.path);
-        for (u32 n = last >= 19 ? last - 19 : 0; n <= last; n++) ASSERT_EQ(w.check(n, lengthOf(n)), "") << "block " << n << " of " << last;
+        for (u32 n = last >= 19 ? last - 19 : 0; n <= last; n++)
+            ASSERT_EQ(w.check(n, lengthOf(n)), "") << "block " << n << " of " << last;
         auto all = runBlocking(*w.ring, w.store->list(BlockId{}, 4096));
         ASSERT_TRUE(all);
         EXPECT_LE(all->size(), 22u);
         for (const auto& b : *all) ASSERT_EQ(w.check(b.id.n, b.length), "");
-        for (u32 n = 0; n < 30; n++) ASSERT_TRUE(w.write(1'000'000 + n, 1u << 20));     // and goes on
+        for (u32 n = 0; n < 30; n++) ASSERT_TRUE(w.write(1'000'000 + n, 1u << 20)); // and goes on
     }
 }
 
@@ -406,5 +409,5 @@ TEST(Disk, AFolderWithOtherThingsIsNotFormattedAndAFutureFormatIsRefused) {
     EXPECT_FALSE(Disk::open(folder.path, kCluster));
 }
 
-}  // namespace
-}  // namespace skua::blocks
+} // namespace
+} // namespace skua::blocks

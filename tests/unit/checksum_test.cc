@@ -23,7 +23,7 @@ std::vector<u64> sumsOf(const BlockId& id, const std::vector<u8>& data) {
 }
 
 TEST(Checksum, IsXxh3) {
-    EXPECT_EQ(plainSum("", 0), 0x2D06800538D394C2ull);      // XXH3-64 of nothing, by its specification
+    EXPECT_EQ(plainSum("", 0), 0x2D06800538D394C2ull); // XXH3-64 of nothing, by its specification
     EXPECT_EQ(plainSum("abc", 3), 0x78AF5F94892F3950ull);
 }
 
@@ -43,8 +43,8 @@ TEST(Checksum, ARightPageInAWrongPlaceIsWrong) {
     const auto sums = sumsOf(kBlock, data);
     EXPECT_EQ(firstBadPage(kBlock, 1, data.data(), sums), 0u);
     for (const BlockId& other : {BlockId{ContentId{kBlock.content.value + 1}, kBlock.reservation, kBlock.n},
-                                 BlockId{kBlock.content, ReservationId{8}, kBlock.n}, BlockId{kBlock.content, kBlock.reservation, 4},
-                                 BlockId{kBlock.content, ReservationId{3}, 7}})
+                                 BlockId{kBlock.content, ReservationId{8}, kBlock.n},
+                                 BlockId{kBlock.content, kBlock.reservation, 4}, BlockId{kBlock.content, ReservationId{3}, 7}})
         EXPECT_EQ(firstBadPage(other, 0, data.data(), sums), 0u);
 }
 
@@ -55,7 +55,7 @@ TEST(Checksum, RelabelGivesTheSumsOfAnotherBlockWithTheSameBytes) {
     const u64 whole = blockSum(kBlock, sums);
     relabel(sums, 0, kBlock, other);
     EXPECT_EQ(sums, sumsOf(other, data));
-    EXPECT_EQ(blockSum(other, sums), whole);        // the block's sum does not know its id
+    EXPECT_EQ(blockSum(other, sums), whole); // the block's sum does not know its id
 }
 
 TEST(Checksum, ABlocksSumDoesNotHangOnTheOrderInWhichPiecesCame) {
@@ -98,5 +98,5 @@ TEST(ReadKey, OpensOneContent) {
     EXPECT_FALSE(readKeyHolds(key, kBlock.content, ReadKey{}));
 }
 
-}  // namespace
-}  // namespace skua
+} // namespace
+} // namespace skua

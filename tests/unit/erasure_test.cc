@@ -1,7 +1,7 @@
 #include "core/data/erasure.h"
 
-#include <bit>
 #include <gtest/gtest.h>
+#include <bit>
 #include "core/base/random.h"
 
 namespace skua {
@@ -80,5 +80,5 @@ TEST(Erasure, OneDataCellIsCopied) {
     EXPECT_EQ(c.bytes[0], c.bytes[2]);
 }
 
-}  // namespace
-}  // namespace skua
+} // namespace
+} // namespace skua

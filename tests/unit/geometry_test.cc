@@ -9,7 +9,7 @@ namespace {
 
 // A span cut byte by byte, the slow and obvious way: where each byte of the file is.
 struct Naive {
-    std::vector<std::pair<u32, u32>> place;     // block, offset in block
+    std::vector<std::pair<u32, u32>> place; // block, offset in block
     u32 block_length = 0;
 
     Naive(const Geometry& g, u32 length) {
@@ -46,7 +46,8 @@ TEST(Geometry, PutsEveryByteWhereANaiveCutPutsIt) {
         for (const auto& e : geometry::extents(g, length, from, n)) {
             ASSERT_EQ(e.in_span, at);
             ASSERT_GT(e.length, 0u);
-            for (u32 i = 0; i < e.length; i++) ASSERT_EQ(naive.place[at + i], std::make_pair(e.block, e.in_block + i)) << wire::toString(g) << length;
+            for (u32 i = 0; i < e.length; i++)
+                ASSERT_EQ(naive.place[at + i], std::make_pair(e.block, e.in_block + i)) << wire::toString(g) << length;
             at += e.length;
         }
         ASSERT_EQ(at, from + n);
@@ -85,7 +86,7 @@ TEST(Geometry, StripesCoverTheSpanAndTheBlocksWithoutAGap) {
 
 TEST(Geometry, RefusesWhatCannotBe) {
     EXPECT_TRUE(geometry::valid({4, 2, 262144}, 16u << 20));
-    EXPECT_FALSE(geometry::valid({0, 2, 262144}, 100));         // a hole has no blocks
+    EXPECT_FALSE(geometry::valid({0, 2, 262144}, 100)); // a hole has no blocks
     EXPECT_FALSE(geometry::valid({33, 2, 262144}, 100));
     EXPECT_FALSE(geometry::valid({4, 9, 262144}, 100));
     EXPECT_FALSE(geometry::valid({4, 2, 0}, 100));
@@ -121,7 +122,8 @@ TEST(Geometry, WhateverThePolicySaysTheChoiceIsValid) {
         if (rng.oneIn(2)) p.cell = static_cast<u32>(rng.next() >> rng.between(32, 50));
         if (rng.oneIn(2)) p.span = static_cast<u32>(rng.next());
         const u32 most = geometry::maxSpan(p);
-        for (const u64 length : {u64{1}, rng.between(1, most), u64{most}}) ASSERT_TRUE(geometry::valid(geometry::choose(p, length), length));
+        for (const u64 length : {u64{1}, rng.between(1, most), u64{most}})
+            ASSERT_TRUE(geometry::valid(geometry::choose(p, length), length));
     }
 }
 
@@ -138,5 +140,5 @@ TEST(Geometry, InheritsWhatIsNotSet) {
     EXPECT_NE(geometry::objection(own), "");
 }
 
-}  // namespace
-}  // namespace skua
+} // namespace
+} // namespace skua

@@ -7,7 +7,9 @@
 namespace skua {
 namespace {
 
-Candidate at(u32 service, const char* domain, u64 free = 100ull << 30) { return {BlockServiceId{service}, domain, free, true, 0, ""}; }
+Candidate at(u32 service, const char* domain, u64 free = 100ull << 30) {
+    return {BlockServiceId{service}, domain, free, true, 0, ""};
+}
 
 std::vector<u32> services(const std::vector<Candidate>& all, const std::vector<std::size_t>& chosen) {
     std::vector<u32> out;
@@ -41,7 +43,8 @@ TEST(Placement, AReplacementKeepsAwayFromTheSpansOtherDomainsAndFromTheFailedSer
     Random rng(1);
     const std::vector<Candidate> all{at(1, "a"), at(2, "b"), at(3, "b"), at(4, "c"), at(5, "c")};
     for (int round = 0; round < 50; round++)
-        EXPECT_EQ(services(all, place(all, {1, 4096, "", {BlockServiceId{1}, BlockServiceId{2}}, {BlockServiceId{4}}}, rng)), (std::vector<u32>{5}));
+        EXPECT_EQ(services(all, place(all, {1, 4096, "", {BlockServiceId{1}, BlockServiceId{2}}, {BlockServiceId{4}}}, rng)),
+                  (std::vector<u32>{5}));
 }
 
 TEST(Placement, EmptierDomainsGetMore) {
@@ -59,8 +62,8 @@ TEST(Placement, SlowServicesGetLess) {
     all[1].latency_ns = 50 * kMillisecond;
     std::map<u32, int> count;
     for (int round = 0; round < 4000; round++) count[services(all, place(all, {1, 4096, "", {}, {}}, rng))[0]]++;
-    EXPECT_NEAR(count[1], 3000, 150);       // it loses whenever both are drawn
-    EXPECT_GT(count[2], 500);               // and is still asked now and then
+    EXPECT_NEAR(count[1], 3000, 150); // it loses whenever both are drawn
+    EXPECT_GT(count[2], 500);         // and is still asked now and then
 }
 
 TEST(Placement, AClassIsPreferredAndNotInsistedOn) {
@@ -76,9 +79,10 @@ TEST(Placement, TheSameLuckGivesTheSameChoiceWhateverTheOrderOfCandidates) {
     std::vector<Candidate> all{at(1, "a"), at(2, "b"), at(3, "c"), at(4, "a")}, turned(all.rbegin(), all.rend());
     for (u64 seed = 0; seed < 50; seed++) {
         Random one(seed), two(seed);
-        EXPECT_EQ(services(all, place(all, {2, 4096, "", {}, {}}, one)), services(turned, place(turned, {2, 4096, "", {}, {}}, two)));
+        EXPECT_EQ(services(all, place(all, {2, 4096, "", {}, {}}, one)),
+                  services(turned, place(turned, {2, 4096, "", {}, {}}, two)));
     }
 }
 
-}  // namespace
-}  // namespace skua
+} // namespace
+} // namespace skua
