@@ -209,7 +209,8 @@ Task<> Membership::collectGarbage() {
                 bool more = true;
                 while (more && !stopping_.isSet()) more = co_await garbageOf(id, disk);
             }
-        const u64 round = map_.local ? 2 * kSecond : 10 * kSecond, took = ring_.now().value - started;
+        const u64 usual = map_.local ? 2 * kSecond : 10 * kSecond, round = options_.garbage_ns ? options_.garbage_ns : usual;
+        const u64 took = ring_.now().value - started;
         const u64 left = took < round ? round - took : kMillisecond;
         co_await rest(left);
     }
@@ -240,10 +241,11 @@ Task<bool> Membership::garbageOf(ShardId shard, std::size_t disk) {
 
 Task<> Membership::sweep() {
     while (!stopping_.isSet()) {
-        const u64 pause = map_.local ? 5 * kSecond : 10 * kSecond;
+        const u64 usual = map_.local ? 5 * kSecond : 10 * kSecond, pause = options_.sweep_ns ? options_.sweep_ns : usual;
         co_await rest(pause);
         if (map_.shards == 0) continue;
-        const u64 first = map_.local ? 15 * kSecond : kMinute, again = map_.local ? 30 * kSecond : 5 * kMinute;
+        const u64 first = options_.first_ask_ns.value_or(map_.local ? 15 * kSecond : kMinute);
+        const u64 again = options_.ask_again_ns ? options_.ask_again_ns : map_.local ? kMinute : 10 * kMinute;
         for (std::size_t disk = 0; disk < service_.disks().size() && !stopping_.isSet(); disk++) {
             if (!usable(disk)) continue;
             std::map<u16, std::vector<BlockId>> by_shard;

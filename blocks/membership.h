@@ -9,6 +9,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 #include "blocks/service.h"
@@ -23,6 +24,11 @@ struct MembershipOptions {
     std::vector<std::string> registry;
     net::Address address;     // where others reach this process
     u64 scrub_ns = 14 * kDay; // everything is read and checked once in so long; 0: never
+    // 0: as befits the cluster, sooner on a local one.
+    u64 garbage_ns = 0;              // between rounds of asking all shards for garbage
+    u64 sweep_ns = 0;                // between looks for blocks to ask about
+    std::optional<u64> first_ask_ns; // after a block was written
+    u64 ask_again_ns = 0;
 };
 
 class Membership final : net::GroupDirectory {
