@@ -112,6 +112,19 @@ deps-quick:
 
 -include tests/tests.mk
 
+# --- installing: skua into bin, the daemons beside it in libexec/skua; man pages and completion from the commands' own words
+INSTALLED := $(DESTDIR)$(PREFIX)
+install: all
+	install -d $(INSTALLED)/bin $(INSTALLED)/libexec/skua $(INSTALLED)/share/man/man1 $(INSTALLED)/share/bash-completion/completions $(INSTALLED)/share/doc/skua
+	install -m 755 $(O)/skua $(INSTALLED)/bin/skua
+	install -m 755 $(filter-out $(O)/skua,$(BINARIES)) $(INSTALLED)/libexec/skua/
+	$(O)/skua internal man $(O)/man && install -m 644 $(O)/man/*.1 $(INSTALLED)/share/man/man1/
+	$(O)/skua internal completion > $(O)/skua.bash && install -m 644 $(O)/skua.bash $(INSTALLED)/share/bash-completion/completions/skua
+	install -m 644 README.md LICENSE docs/*.md $(INSTALLED)/share/doc/skua/
+uninstall:
+	rm -f $(INSTALLED)/bin/skua $(INSTALLED)/share/man/man1/skua.1 $(INSTALLED)/share/man/man1/skua-*.1 $(INSTALLED)/share/bash-completion/completions/skua
+	rm -rf $(INSTALLED)/libexec/skua $(INSTALLED)/share/doc/skua
+
 format:
 	clang-format-19 -i $(shell git ls-files '*.cc' '*.h')
 help:
@@ -119,6 +132,6 @@ help:
 clean:
 	rm -rf build compile_commands.json
 
-.PHONY: all deps deps-quick format help clean
+.PHONY: all deps deps-quick install uninstall format help clean
 .SECONDARY:
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
