@@ -1,8 +1,16 @@
-// The commands on files and directories.
+// The commands on files and directories, and those that measure.
 #include "client/cli/all.h"
 
 namespace skua::cli {
 
-void addFileCommands(Commands&) {}
+void addFileCommands(Commands& all) {
+    for (auto* add : {addCp, addPut, addCat, addLs, addTree, addFind, addStat, addDu, addDf, addMkdir, addMv, addRm, addLn, addTouch, addChmod, addChown, addXattr, addVersions,
+                      addUndelete, addPurge, addPolicy})
+        add(all);
+}
+
+void addBench(Commands& all) {
+    for (auto* add : {addBenchDisk, addBenchIo, addBenchMeta}) add(all);
+}
 
 }  // namespace skua::cli

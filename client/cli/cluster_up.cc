@@ -23,35 +23,6 @@ void saySlowly(const std::string& text) {
     std::fprintf(stderr, "%s\n", text.c_str());
 }
 
-Result<> waitForFile(LocalCluster& cluster, const std::string& name, const std::string& path) {
-    for (int i = 0; i < static_cast<int>(kPatience) * 100; i++) {
-        if (!readWhole(path).empty()) return Ok{};
-        if (!cluster.running(name)) return Error(Code::Unavailable, name + " ended at once: " + cluster.lastLogLine(name));
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    return Error(Code::Unavailable, name + " does not listen after 60 s: " + cluster.lastLogLine(name));
-}
-
-// One line of skua.conf; the others stay.
-Result<> setLine(const std::string& path, const std::string& key, const std::string& value) {
-    std::string out, text = readWhole(path);
-    bool found = false;
-    for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = std::min(text.find('\n', at), text.size());
-        std::string line = text.substr(at, end - at);
-        at = end + 1;
-        std::string name = line.substr(0, line.find('='));
-        while (!name.empty() && name.back() == ' ') name.pop_back();
-        if (name == key && line.find('=') != line.npos) {
-            line = key + " = " + value;
-            found = true;
-        }
-        out += line + "\n";
-    }
-    if (!found) out += key + " = " + value + "\n";
-    return writeWhole(path, out);
-}
-
 Result<> makeNew(LocalCluster& cluster) {
     u64 id = 0;
     while (id == 0) id = randomFromKernel();
@@ -107,15 +78,7 @@ Task<Result<>> serves(client::Client& client, u64 disks, std::string& missing) {
 }  // namespace
 
 Result<> startAndNote(LocalCluster& cluster, const std::string& name, const std::vector<std::string>& command) {
-    const std::string address = cluster.path("run/" + name + ".addr");
-    const bool registry = name.starts_with("registry-");
-    if (registry) ::unlink(address.c_str());
-    TRY_OK(cluster.start({name, command}));
-    if (!registry) return Ok{};
-    TRY_OK(waitForFile(cluster, name, address));
-    std::string where = readWhole(address);
-    while (!where.empty() && where.back() == '\n') where.pop_back();
-    return setLine(cluster.configPath(), "registry", where);
+    return cluster.serve({name, command});
 }
 
 int clusterUp(const Settings& settings, UpOptions o) {
@@ -145,7 +108,7 @@ int clusterUp(const Settings& settings, UpOptions o) {
         programs.push_back(*at);
     }
     auto host = [&](const std::string& program, const std::string& name) {
-        return std::vector<std::string>{program, "--name", name, "--config", config, "--dir", cluster.path(name), "--log", cluster.logPath(name),
+        return std::vector<std::string>{program, "--name", name, "--config", config, "--dir", cluster.path(name), "--listen", "127.0.0.1:0", "--log", cluster.logPath(name),
                                         "--address-file", cluster.path("run/" + name + ".addr"), "--log-level", set->log_level};
     };
     auto registry = host(programs[0], "registry-0");
@@ -162,7 +125,7 @@ int clusterUp(const Settings& settings, UpOptions o) {
     for (u64 i = 0; i < o.disks; i++) {
         const std::string name = "blocks-" + std::to_string(i);
         if (auto old = cluster.commandOf(name); old) {
-            if (auto ok = cluster.start({name, *old}); !ok) return fail(ok.error());
+            if (auto ok = startAndNote(cluster, name, *old); !ok) return fail(ok.error());
             continue;
         }
         const std::string disk = o.disk.empty() ? cluster.path(name + "/disk0") : o.disk[i];
@@ -170,11 +133,12 @@ int clusterUp(const Settings& settings, UpOptions o) {
             if (o.disk.empty()) fs::create_directories(disk, ec);
             const u64 capacity = set->capacity ? set->capacity : o.disk.empty() ? share : freeBytes(disk) / 10 * 9;
             const std::string command = "'" + programs[3] + "' format --cluster " + loaded->get("cluster") + " --capacity " + std::to_string(capacity) + " '" + disk + "' > '" +
-                                        cluster.path("logs/" + name + ".out") + "' 2>&1";
+                                        cluster.logPath(name) + "' 2>&1";
             if (std::system(command.c_str()) != 0) return fail(disk + " cannot be formatted: " + cluster.lastLogLine(name));
         }
-        const std::vector<std::string> run{programs[3], "--config", config, "--name", name, "--domain", name, "--dir", disk, "--log", cluster.logPath(name), "--log-level", set->log_level};
-        if (auto ok = cluster.start({name, run}); !ok) return fail(ok.error());
+        const std::vector<std::string> run{programs[3], "--config", config, "--name", name, "--domain", name, "--dir", disk, "--listen", "127.0.0.1:0", "--address-file", cluster.addressPath(name),
+                                           "--log", cluster.logPath(name), "--log-level", set->log_level};
+        if (auto ok = startAndNote(cluster, name, run); !ok) return fail(ok.error());
     }
 
     Settings ours = settings;
@@ -184,6 +148,8 @@ int clusterUp(const Settings& settings, UpOptions o) {
         for (u64 i = 0; i < kPatience * 20; i++) {
             auto now = process.run(serves(process.client(), o.disks, missing));
             if (now && missing.empty()) return kFine;
+            for (const auto& name : cluster.names())
+                if (name != "mount" && !cluster.running(name)) return fail(name + " has ended: " + cluster.lastLogLine(name));
             if (i % 20 == 19 && missing != said) saySlowly("waiting for " + (said = missing));
             std::this_thread::sleep_for(std::chrono::milliseconds(50));
         }

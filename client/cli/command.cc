@@ -1,7 +1,9 @@
 #include "client/cli/command.h"
 
+#include <fnmatch.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -34,6 +36,7 @@ Flags& Commands::add(const std::string& name, const std::string& help, const std
     }
     Flags& flags = parent->command(own, help);
     if (!example.empty()) flags.example(example);
+    if (!name.starts_with("cluster ") && !name.starts_with("internal ")) flags.option("--config", settings.config, "Configuration file of the cluster");
     all_.push_back({name, help, example, &flags, std::move(run)});
     return flags;
 }
@@ -55,6 +58,7 @@ int usage(const std::string& message) {
 void print(const std::string& text) {
     if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) std::_Exit(kFailed);
 }
+void print(const char* text) { print(std::string(text)); }
 void print(const nlohmann::json& value) {
     print(value.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
@@ -73,6 +77,40 @@ int withClient(const Settings& settings, const std::function<Task<Result<>>(Clie
         std::fflush(stdout);
         return done ? kFine : fail(done.error());
     });
+}
+
+int withClientCode(const Settings& settings, const std::function<Task<int>(Client&)>& work) {
+    return withProcess(settings, [&](client::Process& process) {
+        const int code = process.run(work(process.client()));
+        std::fflush(stdout);
+        return code;
+    });
+}
+
+bool matches(const std::string& pattern, const std::string& name) { return fnmatch(pattern.c_str(), name.c_str(), 0) == 0; }
+
+Result<u64> parseBytes(const std::string& text) {
+    char* end = nullptr;
+    const double n = std::strtod(text.c_str(), &end);
+    std::string unit(end);
+    for (const char* tail : {"iB", "B"})
+        if (unit.ends_with(tail)) unit.resize(unit.size() - std::string_view(tail).size());
+    const std::string units = "KMGTPE";
+    const auto at = unit.size() == 1 ? units.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit[0])))) : units.npos;
+    if (end == text.c_str() || !(n >= 0) || (!unit.empty() && at == units.npos)) return Error(Code::Invalid, "\"" + text + "\" is no number of bytes: write 4096, 64K or 1.5G");
+    const double factor = unit.empty() ? 1 : static_cast<double>(1ull << (10 * (at + 1)));
+    if (n * factor >= 1.8e19) return Error(Code::Invalid, "\"" + text + "\" is too large");
+    return static_cast<u64>(n * factor);
+}
+
+Result<u64> parseDuration(const std::string& text) {
+    char* end = nullptr;
+    const double n = std::strtod(text.c_str(), &end);
+    const std::string unit(end);
+    const u64 factor = unit.empty() || unit == "s" ? kSecond : unit == "m" ? kMinute : unit == "h" ? kHour : unit == "d" ? kDay : 0;
+    if (end == text.c_str() || !(n >= 0) || factor == 0 || n * static_cast<double>(factor) > 9e18)
+        return Error(Code::Invalid, "\"" + text + "\" is no length of time: write 90, 5m, 12h or 7d");
+    return static_cast<u64>(n * static_cast<double>(factor));
 }
 
 bool isRemote(const std::string& text) { return text.starts_with("skua:"); }

@@ -28,7 +28,6 @@ inline constexpr int kFine = 0, kFailed = 1, kUsage = 2, kInterrupted = 130;
 
 struct Settings {
     std::string config;             // --config
-    std::string program;            // argv[0]
 };
 
 class Commands {
@@ -62,18 +61,26 @@ public:
 int fail(const Error& error);
 int fail(const std::string& message);
 int usage(const std::string& message);
+void print(const char* text);
 void print(const std::string& text);                // to stdout; a closed pipe ends the program silently
 void print(const nlohmann::json& value);
 
 // Runs `work` with a started client. Errors of both are printed.
 int withClient(const Settings& settings, const std::function<Task<Result<>>(Client&)>& work);
-// The same, with an exit code of its own.
+// The same, with exit codes of its own.
+int withClientCode(const Settings& settings, const std::function<Task<int>(Client&)>& work);
 int withProcess(const Settings& settings, const std::function<int(client::Process&)>& work);
 
 // "skua:/a" -> "/a"; a bare "/a" too. Invalid: it is no remote path.
 Result<std::string> remotePath(const std::string& text);
 bool isRemote(const std::string& text);             // begins with "skua:"
 
+// Like a shell's: * ? [a-z].
+bool matches(const std::string& pattern, const std::string& name);
+// "4096", "64K", "1.5G" (1024 each), Invalid else.
+Result<u64> parseBytes(const std::string& text);
+// "30s", "5m", "12h", "7d", or seconds: in nanoseconds.
+Result<u64> parseDuration(const std::string& text);
 client::Owner ourOwner();                           // of new files: the user who runs us
 std::string humanBytes(u64 bytes);                  // "1.5 GiB"
 std::string humanTime(Wall wall);                   // "2026-11-22 13:05"

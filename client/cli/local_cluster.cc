@@ -1,7 +1,9 @@
 #include "client/cli/local_cluster.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include "core/base/config.h"
 
 namespace skua::cli {
 
@@ -112,8 +115,8 @@ Result<> LocalCluster::start(const LocalProcess& process) {
     std::string text;
     for (const auto& word : process.command) text += word + "\n";
     TRY_OK(writeWhole(path("run/" + process.name + ".cmd"), text));
-    const std::string out_path = path("logs/" + process.name + ".out");
-    const int out = ::open(out_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    const std::string out_path = logPath(process.name);     // the daemon appends to it, too
+    const int out = ::open(out_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (out < 0) return Error(Code::Io, out_path + ": " + std::strerror(errno));
     const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     std::vector<char*> argv;
@@ -153,18 +156,88 @@ Result<> LocalCluster::start(const LocalProcess& process) {
 
 Result<> LocalCluster::signal(const std::string& name, int number) const {
     auto pid = running(name);
-    if (!pid) return Error(Code::NotFound, name + " does not run in " + dir_);
+    if (!pid) {
+        TRY_OK(commandOf(name));
+        return Error(Code::NotFound, name + " does not run; `skua cluster start " + name + "` starts it");
+    }
     if (::kill(*pid, number) != 0) return Error(Code::Io, name + ": " + std::strerror(errno));
     return Ok{};
 }
 
 std::string LocalCluster::lastLogLine(const std::string& name) const {
-    for (const std::string& at : {logPath(name), path("logs/" + name + ".out")}) {
-        std::string text = readWhole(at);
-        while (!text.empty() && text.back() == '\n') text.pop_back();
-        if (!text.empty()) return text.substr(text.rfind('\n') == text.npos ? 0 : text.rfind('\n') + 1);
+    std::ifstream in(logPath(name), std::ios::binary | std::ios::ate);
+    if (!in) return {};
+    const std::streamoff size = in.tellg(), from = std::max<std::streamoff>(size - 8192, 0);
+    in.seekg(from);
+    std::string text(static_cast<std::size_t>(size - from), '\0');
+    in.read(text.data(), size - from);
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    return text.substr(text.rfind('\n') == text.npos ? 0 : text.rfind('\n') + 1);
+}
+
+std::string LocalCluster::address(const std::string& name) const {
+    const std::string text = readWhole(addressPath(name));
+    return text.substr(0, text.find('\n'));
+}
+
+Result<> LocalCluster::configure(const std::string& key, const std::string& value) const {
+    Config config;
+    if (exists()) {
+        TRY(config, Config::load(configPath()));
     }
-    return {};
+    config.set(key, value);
+    return writeWhole(configPath(), "# Written by `skua cluster up`; ports change at restarts.\n" + config.text());
+}
+
+namespace {
+
+// The same port again, if nobody took it meanwhile: clients and servers that know it go on at once.
+bool canListen(const std::string& address) {
+    const auto colon = address.rfind(':');
+    if (colon == address.npos || address.compare(0, colon, "127.0.0.1") != 0) return false;
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    at.sin_port = htons(static_cast<u16>(std::strtoul(address.c_str() + colon + 1, nullptr, 10)));
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    const bool fine = ::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0 && ::listen(fd, 1) == 0;
+    ::close(fd);
+    return fine;
+}
+
+}  // namespace
+
+Result<> LocalCluster::serve(LocalProcess process, u64 limit_ms) {
+    if (running(process.name)) return Ok{};
+    const auto slash = process.command[0].rfind('/');
+    TRY(process.command[0], findProgram(process.command[0].substr(slash == std::string::npos ? 0 : slash + 1)));
+    const std::string before = address(process.name);
+    for (std::size_t i = 0; i + 1 < process.command.size(); i++)
+        if (process.command[i] == "--listen") process.command[i + 1] = canListen(before) ? before : "127.0.0.1:0";
+    // The old address goes aside: if the start fails, the next one tries it again.
+    const std::string kept = addressPath(process.name) + ".old";
+    if (!before.empty()) std::rename(addressPath(process.name).c_str(), kept.c_str());
+    TRY_OK(start(process));
+    for (u64 ms = 0; ms < limit_ms && address(process.name).empty(); ms += 2) {
+        if (!running(process.name)) {
+            std::rename(kept.c_str(), addressPath(process.name).c_str());
+            return Error(Code::Unavailable, process.name + " ended at its start: " + lastLogLine(process.name));
+        }
+        usleep(2000);
+    }
+    if (address(process.name).empty()) return Error(Code::Unavailable, process.name + " does not listen: " + lastLogLine(process.name));
+    ::unlink(kept.c_str());
+    if (process.name == "registry-0") return configure("registry", address(process.name));
+    return Ok{};
+}
+
+bool LocalCluster::waitGone(const std::string& name, u64 limit_ms) const {
+    for (u64 ms = 0; running(name); ms += 5) {
+        if (ms >= limit_ms) return false;
+        usleep(5000);
+    }
+    return true;
 }
 
 }  // namespace skua::cli

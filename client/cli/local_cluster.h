@@ -40,7 +40,14 @@ public:
     Result<> signal(const std::string& name, int number) const;
     void forget(const std::string& name) const; // its pid file
     std::string logPath(const std::string& name) const { return path("logs/" + name + ".log"); }
+    std::string addressPath(const std::string& name) const { return path("run/" + name + ".addr"); }
+    std::string address(const std::string& name) const;         // where it listens, or did; may be empty
     std::string lastLogLine(const std::string& name) const;
+    // Starts a daemon that has --listen and --address-file, and waits until it listens: at its old port if that
+    // is free. The registry's address is written to skua.conf. The Error has the last line of its log.
+    Result<> serve(LocalProcess process, u64 limit_ms = 10'000);
+    bool waitGone(const std::string& name, u64 limit_ms) const;
+    Result<> configure(const std::string& key, const std::string& value) const;     // a line of skua.conf
 
 private:
     std::string dir_;

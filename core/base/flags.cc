@@ -77,6 +77,23 @@ void Flags::requireCommand() { inner_->app->require_subcommand(1); }
 bool Flags::chosen() const { return inner_->app->parsed(); }
 bool Flags::given(const std::string& name) const { return inner_->app->count(name) > 0; }
 
+std::vector<FlagInfo> Flags::describe() const {
+    std::vector<FlagInfo> all;
+    for (const CLI::Option* o : static_cast<const CLI::App*>(inner_->app)->get_options()) {
+        if (o == inner_->app->get_help_ptr()) continue;
+        FlagInfo one;
+        one.positional = o->nonpositional() ? false : o->get_positional();
+        one.name = o->get_name(one.positional, true);
+        one.help = o->get_description();
+        one.fallback = o->get_default_str();
+        one.takes_value = o->get_items_expected_max() > 0;
+        one.required = o->get_required();
+        one.many = o->get_items_expected_max() > 1;
+        all.push_back(std::move(one));
+    }
+    return all;
+}
+
 void Flags::parse(int argc, char** argv) {
     try {
         inner_->app->parse(argc, argv);

@@ -28,6 +28,13 @@ struct Common {
     std::string log_file;                           // --log FILE; empty: stderr
 };
 
+// One option or positional, as manual pages and completion need it.
+struct FlagInfo {
+    std::string name;           // "-j,--jobs", or "PATH"
+    std::string help, fallback; // `fallback`: the default, if it says something
+    bool positional = false, takes_value = false, required = false, many = false;
+};
+
 class Flags {
 public:
     Flags(const std::string& program, const std::string& description);
@@ -52,6 +59,7 @@ public:
     void requireCommand();                     // one of them must be given
     bool chosen() const;                       // this subcommand was given
     bool given(const std::string& name) const; // this option was on the command line
+    std::vector<FlagInfo> describe() const;    // options and positionals, in order, without --help
 
     void parse(int argc, char** argv);
     // The same without exiting: the Error's detail is the message, for tests.

@@ -1,0 +1,128 @@
+// bench meta: how many operations on names a second, and how long each takes.
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include "client/cli/all.h"
+#include "client/cli/bench_common.h"
+
+namespace skua::cli {
+
+namespace {
+
+struct MetaFlags {
+    std::string op = "create";
+    u32 in_flight = 16, size = 4096;
+    double seconds = 3;
+    bool json = false;
+};
+
+struct Run {
+    Client& client;
+    FileSystem fs;
+    const MetaFlags& flags;
+    std::string dir;
+    InodeId inode;
+    u64 end = 0, next = 0;
+    std::string bytes;
+    Latencies latencies;
+    Result<> result = Ok{};
+};
+
+Task<Result<>> once(Run& run, std::string name) {
+    client::Metadata& m = run.client.metadata;
+    const std::string& op = run.flags.op;
+    if (op == "mkdir") {
+        CO_TRY_OK(co_await m.mkdir(run.inode, name, 0755, ourOwner()));
+    } else if (op == "stat") {
+        CO_TRY_OK(co_await m.lookup(run.inode, "target"));
+    } else if (op == "rename") {
+        CO_TRY_OK(co_await m.rename(run.inode, name, run.inode, name + "r", InodeId{}));
+    } else if (op == "unlink") {
+        CO_TRY_OK(co_await m.unlink(run.inode, name));
+    } else {
+        client::MemorySource source(run.bytes);
+        client::PutOptions put;
+        put.owner = ourOwner();
+        CO_TRY_OK(co_await run.fs.putFileAt(run.inode, name, put, source));
+    }
+    co_return Ok{};
+}
+
+// What an operation needs is made outside of what is measured.
+Task<Result<>> prepare(Run& run, std::string name) {
+    if (run.flags.op != "rename" && run.flags.op != "unlink") co_return Ok{};
+    client::MemorySource source("");
+    client::PutOptions put;
+    put.owner = ourOwner();
+    CO_TRY_OK(co_await run.fs.putFileAt(run.inode, name, put, source));
+    co_return Ok{};
+}
+
+Task<> lane(Run& run) {
+    while (run.result && run.client.clock.now().value < run.end) {
+        const std::string name = "n" + std::to_string(run.next++);
+        auto ready = co_await prepare(run, name);
+        const u64 started = run.client.clock.now().value;
+        auto done = co_await once(run, name);
+        if (!ready) run.result = ready;
+        else if (!done) run.result = done;
+        else run.latencies.ns.push_back(run.client.clock.now().value - started);
+    }
+    co_return Ok{};
+}
+
+Task<Result<>> measure(Run& run) {
+    CO_TRY(run.dir, co_await makeBenchDir(run.fs));
+    CO_TRY(const Attributes made, co_await run.fs.stat(run.dir));
+    run.inode = made.inode;
+    client::MemorySource source("x");
+    client::PutOptions put;
+    CO_TRY_OK(co_await run.fs.putFileAt(run.inode, "target", put, source));
+    const u64 started = run.client.clock.now().value;
+    run.end = started + static_cast<u64>(run.flags.seconds * 1e9);
+    TaskGroup lanes;
+    for (u32 i = 0; i < run.flags.in_flight; i++) lanes.spawn(lane(run));
+    co_await lanes.all();
+    const double took = static_cast<double>(run.client.clock.now().value - started) / 1e9;
+    const u64 ops = run.latencies.ns.size();
+    const double rate = static_cast<double>(ops) / took;
+    if (run.result && run.flags.json) {
+        nlohmann::json out = {{"op", run.flags.op}, {"in_flight", run.flags.in_flight}, {"ops", ops}, {"seconds", took}, {"ops_per_s", rate}, {"p50_us", run.latencies.percentile(0.5)},
+                              {"p95_us", run.latencies.percentile(0.95)}, {"p99_us", run.latencies.percentile(0.99)}, {"max_us", run.latencies.percentile(1)}};
+        print(out);
+    } else if (run.result) {
+        char line[200];
+        std::snprintf(line, sizeof line, "%s, %u in flight: %.0f/s; median %.0f us, 95%% %.0f us, 99%% %.0f us, longest %.0f us\n", run.flags.op.c_str(), run.flags.in_flight, rate,
+                      run.latencies.percentile(0.5), run.latencies.percentile(0.95), run.latencies.percentile(0.99), run.latencies.percentile(1));
+        print(line);
+    }
+    co_return run.result;
+}
+
+Task<int> benchMeta(Client& client, const MetaFlags& flags) {
+    Run run{client, FileSystem(client), flags, {}, {}, 0, 0, std::string(flags.size, 'm'), {}, Ok{}};
+    auto done = co_await measure(run);
+    if (!run.dir.empty()) {
+        auto gone = co_await run.fs.removeTree(run.dir, true);
+        if (done && !gone) done = gone.error();
+    }
+    co_return done ? kFine : fail(done.error());
+}
+
+}  // namespace
+
+void addBenchMeta(Commands& all) {
+    auto o = std::make_shared<MetaFlags>();
+    Flags& f = all.add("bench meta", "Operations on names a second: create, mkdir, stat, rename, unlink", "skua bench meta --op create --in-flight 16", [&all, o] {
+        if (o->op != "create" && o->op != "mkdir" && o->op != "stat" && o->op != "rename" && o->op != "unlink") return usage("--op takes create, mkdir, stat, rename or unlink");
+        if (o->in_flight < 1 || o->in_flight > 1024) return usage("--in-flight takes 1 to 1024");
+        if (o->size > 1u << 20) return usage("--size takes at most 1 MiB");
+        return withClientCode(all.settings, [&](Client& client) { return benchMeta(client, *o); });
+    });
+    f.option("--op", o->op, "create, mkdir, stat, rename or unlink");
+    f.option("--in-flight", o->in_flight, "How many at a time");
+    f.option("--size", o->size, "Of created files, bytes");
+    f.option("--seconds", o->seconds, "How long");
+    f.flag("--json", o->json, "As JSON");
+}
+
+}  // namespace skua::cli
