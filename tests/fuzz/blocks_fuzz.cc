@@ -18,9 +18,9 @@ namespace {
 const net::Keys kKeys(ClusterId{1}, MacKey{1, 2, 3});
 constexpr BlockServiceId kDisk{1};
 constexpr Incarnation kIncarnation{1};
+std::string folder;
 
 struct World {
-    std::string dir;
     std::unique_ptr<Ring> ring = Ring::makeOrExit();
     std::unique_ptr<Service> service;
     BlockId kept{ContentId::make(1, ShardId{0}), ReservationId{1}, 1};
@@ -28,10 +28,10 @@ struct World {
     World() {
         log::setLevel(log::Level::kError);
         char name[] = "/tmp/skua-fuzz-blocks-XXXXXX";
-        dir = mkdtemp(name);
-        CHECK(Disk::format(dir, kKeys.cluster(), kLeastCapacity));
+        folder = mkdtemp(name);
+        CHECK(Disk::format(folder, kKeys.cluster(), kLeastCapacity));
         service = std::make_unique<Service>(*ring, kKeys);
-        auto disk = Disk::open(dir, kKeys.cluster());
+        auto disk = Disk::open(folder, kKeys.cluster());
         CHECK(disk);
         StoreOptions options;
         options.ahead = 0;
@@ -47,11 +47,6 @@ struct World {
         Buffer b = Buffer::allocate(kPage);
         std::memset(b.data(), 7, b.size());
         return b;
-    }
-    ~World() {
-        runBlocking(*ring, service->stop());
-        service.reset();
-        std::filesystem::remove_all(dir);
     }
 };
 
@@ -88,7 +83,10 @@ void repair(Request& request, u8 how) {
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const u8* bytes, std::size_t size) {
-    static World world;
+    // Never destroyed: what its coroutines need of this thread ends before static objects do.
+    static World& world = *new World;
+    static const int removed = std::atexit([] { std::filesystem::remove_all(folder); });
+    (void)removed;
     net::Peer peer;
     peer.name = "fuzz";
     std::string_view in(reinterpret_cast<const char*>(bytes), size);
