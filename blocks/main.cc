@@ -122,6 +122,7 @@ int run(RunFlags& flags) {
     if (!flags.address_file.empty())
         if (const auto told = tellAddress(flags.address_file, server.address().text); !told) giveUp(told.error());
     net::Pool pool(*ring, net::Credentials::server(*keys, flags.name));
+    service.setTransport(pool);
 
     MembershipOptions mine;
     mine.name = flags.name;

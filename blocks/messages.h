@@ -13,6 +13,7 @@
 #include <vector>
 #include "core/base/message.h"
 #include "core/data/rows.h"
+#include "core/net/transport.h"
 #include "core/wire/codec.h"
 
 namespace skua::blocks {
@@ -151,6 +152,35 @@ struct ListBlocks {
     };
 };
 
-using Request = std::variant<OpenBlock, Piece, FinishBlock, WriteBlock, DropBlock, ReadBlock, HaveBlocks, Info, ListBlocks>;
+// Makes a block of a span anew from others of it, read from their services: repair. Between servers only.
+// All blocks of a span are equally long, and byte x of one follows from byte x of any `data` others, so
+// neither stripes nor the span's length matter here. Unavailable: too few sources could be read. Corrupt:
+// what they give has not the sum.
+struct RebuildSource {
+    u8 index = 0; // in SpanRecord::blocks
+    BlockServiceId service;
+    BlockId id;
+    net::Address address;
+    FIELDS(index, service, id, address)
+};
+struct RebuildBlock {
+    MESSAGE(10, RebuildBlock)
+    BlockServiceId service; // that takes it
+    Incarnation incarnation;
+    BlockId id; // the new block's
+    u8 index = 0;
+    u8 data = 0, parity = 0;            // of the span's geometry
+    u32 length = 0;                     // of each block, whole pages
+    u64 sum = 0;                        // the block's, as the span row has it
+    std::vector<RebuildSource> sources; // those that may be whole, the best first; at most 40
+    FIELDS(service, incarnation, id, index, data, parity, length, sum, sources)
+    struct Reply {
+        Receipt receipt;
+        FIELDS(receipt)
+    };
+};
+
+using Request =
+    std::variant<OpenBlock, Piece, FinishBlock, WriteBlock, DropBlock, ReadBlock, HaveBlocks, Info, ListBlocks, RebuildBlock>;
 
 } // namespace skua::blocks

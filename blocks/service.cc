@@ -85,8 +85,7 @@ bool wholePages(const Buffer& payload, const std::vector<u64>& sums) {
 void Service::request(const net::Peer& peer, net::Reply reply, net::Message&& message) {
     if (message.kind != net::Kind::kBlocks) return reply.fail(Error(Code::Invalid, "this is a block service"));
     if (stopping_) return reply.fail(Error(Code::Unavailable, "stopping"));
-    if (heldBytes_ + message.payload.size() > kMaxHeldBytes || held_ >= kMaxHeldRequests)
-        return reply.fail(Error(Code::Busy, "too many requests are being worked on"));
+    if (held_ >= kMaxHeldRequests) return reply.fail(Error(Code::Busy, "too many requests are being worked on"));
     Request request;
     if (!wire::decode(message.body, request)) return reply.fail(Error(Code::Invalid, "the request does not decode"));
     std::visit([&](auto& r) { tasks_.spawn(serve(std::move(r), peer, std::move(message.payload), std::move(reply))); }, request);
@@ -95,13 +94,19 @@ void Service::request(const net::Peer& peer, net::Reply reply, net::Message&& me
 template <class R>
 Task<> Service::serve(R request, net::Peer peer, Buffer payload, net::Reply reply) {
     const u64 bytes = payload.size();
-    heldBytes_ += bytes;
+    const auto named = diskOf(request.service);
+    Served* const disk = named ? *named : nullptr; // disks stay until the end
+    if (bytes > 0 && disk && disk->held_bytes + bytes > kMaxHeldBytes / disks_.size()) {
+        reply.fail(Error(Code::Busy, "too many pieces wait for this disk"));
+        co_return Ok{};
+    }
+    if (disk) disk->held_bytes += bytes;
     held_++;
     Call call;
     call.peer = std::move(peer);
     call.in = std::move(payload);
     auto answer = co_await handle(std::move(request), call);
-    heldBytes_ -= bytes;
+    if (disk) disk->held_bytes -= bytes;
     held_--;
     if (answer) {
         net::Message message;

@@ -1,7 +1,8 @@
 // Service: the requests of messages.h, for all disks of this process.
 //
 // Each request is one file in ops/: a member template handle<Request>(), a coroutine that asks the disk's
-// Store. What arrives is bounded: kMaxHeldBytes of payloads over all connections, then Busy. Everything on
+// Store. What arrives is bounded: kMaxHeldBytes of payloads over all connections, an equal share for each disk (a hung
+// one fills its own), then Busy. Everything on
 // the ring's thread.
 #pragma once
 
@@ -18,6 +19,7 @@ namespace skua::blocks {
 
 inline constexpr u64 kMaxHeldBytes = 256u << 20; // payloads of requests that are being worked on
 inline constexpr u32 kMaxHeldRequests = 16'384;
+inline constexpr u32 kMaxRebuilds = 4; // at a time; each holds a piece of every source
 
 // One disk of this process.
 struct Served {
@@ -27,6 +29,7 @@ struct Served {
     MacKey receipt_key;          // of disk.info().service
     registry::DiskState state{}; // as the registry has it
     bool fenced = false;         // the disk appeared elsewhere since: no writes
+    u64 held_bytes = 0;          // payloads of its requests
     bool takesBlocks() const { return !fenced && state == registry::DiskState::kUp && !store->readOnly(); }
 };
 
@@ -39,6 +42,8 @@ public:
     Result<> add(Disk disk, StoreOptions options);
     // The registry's answer: durable on the disk before anything is done under it.
     Result<> setIdentity(Served& disk, BlockServiceId service, Incarnation incarnation);
+    // For RebuildBlock, which reads from other services. Outlives this.
+    void setTransport(net::Transport& transport) { transport_ = &transport; }
     Task<> stop(); // after the server's
 
     void request(const net::Peer& peer, net::Reply reply, net::Message&& message) override;
@@ -57,6 +62,8 @@ public:
     Result<Served*> forWriting(BlockServiceId service, Incarnation incarnation) const;
     Receipt receiptOf(const Served& disk, const BlockId& id, Store::Stored stored) const;
     const MacKey& readKeyKey() const { return readKeyKey_; }
+    net::Transport* transport() const { return transport_; }
+    Semaphore& rebuilds() { return rebuilds_; }
 
 private:
     template <class R>
@@ -65,9 +72,10 @@ private:
     Ring& ring_;
     const net::Keys keys_;
     const MacKey readKeyKey_;
+    net::Transport* transport_ = nullptr;
+    Semaphore rebuilds_{kMaxRebuilds};
     BufferPool pieces_;
     std::vector<std::unique_ptr<Served>> disks_;
-    u64 heldBytes_ = 0;
     u32 held_ = 0;
     bool stopping_ = false;
     TaskGroup tasks_;
@@ -92,6 +100,8 @@ template <>
 Task<Result<Info::Reply>> Service::handle(Info request, Call& call);
 template <>
 Task<Result<ListBlocks::Reply>> Service::handle(ListBlocks request, Call& call);
+template <>
+Task<Result<RebuildBlock::Reply>> Service::handle(RebuildBlock request, Call& call);
 
 // Payload and sums agree, and the sums are of whole pages.
 bool wholePages(const Buffer& payload, const std::vector<u64>& sums);

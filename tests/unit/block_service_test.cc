@@ -7,6 +7,7 @@
 #include <filesystem>
 #include "core/base/log.h"
 #include "core/base/random.h"
+#include "core/data/erasure.h"
 #include "core/data/receipt.h"
 #include "core/net/group_caller.h"
 #include "core/net/pool.h"
@@ -220,6 +221,71 @@ TEST_F(ServiceTest, AReadOnlyOrDrainingDiskTakesNoBlocksAndServes) {
     service->disks()[0]->state = registry::DiskState::kUp;
     service->disks()[0]->fenced = true;
     EXPECT_EQ(call(writeOf(blockId(2), data), data).code(), Code::ReadOnly);
+}
+
+// Two data blocks and one of parity on three disks; the first is made anew on a fourth.
+TEST_F(ServiceTest, ALostBlockIsRebuiltFromTheOthersAndDamagedSourcesAreFoundOut) {
+    const u32 length = (2u << 20) + 8192;
+    for (u32 i = 1; i <= 3; i++) {
+        const std::string path = dir + "/more" + std::to_string(i);
+        ASSERT_TRUE(Disk::format(path, keys.cluster(), 160u << 20));
+        auto disk = Disk::open(path, keys.cluster());
+        ASSERT_TRUE(disk);
+        StoreOptions options;
+        options.ahead = 0;
+        ASSERT_TRUE(service->add(std::move(*disk), options));
+        ASSERT_TRUE(service->setIdentity(*service->disks()[i], BlockServiceId{kDisk.value + i}, kIncarnation));
+    }
+    net::Pool servers(*ring, net::Credentials::server(keys, "blocks-0"));
+    service->setTransport(servers);
+
+    std::vector<Buffer> cells{bytesOf(1, length), bytesOf(2, length), Buffer::allocate(length)};
+    std::vector<u8*> at{cells[0].data(), cells[1].data(), cells[2].data()};
+    Erasure::of(2, 1).encode(at.data(), at.data() + 2, length);
+    RebuildBlock request{BlockServiceId{kDisk.value + 3}, kIncarnation, blockId(9), 0, 2, 1, length, 0, {}};
+    for (u32 i = 0; i < 3; i++) {
+        const BlockId id = blockId(i);
+        ASSERT_TRUE(runBlocking(*ring, service->disks()[i]->store->open(id, length, 1)));
+        for (u32 from = 0; from < length; from += kMaxPiece) {
+            const Buffer part = cells[i].slice(from, std::min(kMaxPiece, length - from));
+            ASSERT_TRUE(runBlocking(*ring, service->disks()[i]->store->piece(id, from, part, sumsOf(id, from / kPage, part))));
+        }
+        const u64 sum = blockSum(id, sumsOf(id, 0, cells[i]));
+        ASSERT_TRUE(runBlocking(*ring, service->disks()[i]->store->finish(id, length, sum)));
+        if (i == 0) request.sum = sum;
+        else request.sources.push_back({static_cast<u8>(i), BlockServiceId{kDisk.value + i}, id, server->address()});
+    }
+    EXPECT_EQ(call(request).code(), Code::Denied); // a client
+
+    auto ask = [&](const RebuildBlock& r) -> Result<Receipt> {
+        net::Message m{net::Kind::kBlocks, net::encodeRequest(r), {}};
+        auto answer = runBlocking(*ring, servers.call(server->address(), std::move(m), 10 * kSecond));
+        if (!answer) return answer.error();
+        RebuildBlock::Reply reply;
+        EXPECT_TRUE(wire::decode(answer->body, reply));
+        return reply.receipt;
+    };
+    RebuildBlock other = request;
+    other.sum ^= 1;
+    EXPECT_EQ(ask(other).code(), Code::Corrupt); // not the block that the span had
+    other = request;
+    other.sources.pop_back();
+    EXPECT_EQ(ask(other).code(), Code::Unavailable);
+    other = request;
+    other.sources[0].index = 0;
+    EXPECT_EQ(ask(other).code(), Code::Invalid);
+
+    const auto receipt = ask(request);
+    ASSERT_TRUE(receipt) << receipt.error().message();
+    EXPECT_TRUE(receiptHolds(keys.receiptKey(request.service), *receipt));
+    EXPECT_EQ(receipt->sum, request.sum);
+    Buffer out;
+    ReadBlock read = readOf(blockId(9), 1u << 20, 1u << 20);
+    read.service = request.service;
+    ASSERT_TRUE(call(read, {}, &out));
+    EXPECT_EQ(std::memcmp(out.data(), cells[0].data() + (1u << 20), 1u << 20), 0);
+    EXPECT_EQ(*ask(request), *receipt); // again: the same
+    runBlocking(*ring, servers.stop());
 }
 
 TEST_F(ServiceTest, RandomAndDamagedRequestsAreAnsweredAndDoNoHarm) {
