@@ -33,25 +33,25 @@ bool mayStart(const store::Reader& r, TxnId id, const std::vector<EntryName>& na
     return true;
 }
 
-TxnId moveHolder(const store::Reader& r) {
+}  // namespace
+
+TxnId Coordinator::moveHolder(const store::Reader& r) const {
     TxnId holder;
     Moves::scan(r, Moves::All{}, [&](const TxnKey& key, const Nothing&) {
         holder = key.txn;
         return false;
-    });
+    }, TxnKey{lowest_});
     return holder;
 }
 
-TxnId lowestUnfinished(const store::Reader& r, const Meta& meta) {
-    TxnId lowest{meta.last_txn.value + 1};
+TxnId Coordinator::lowestUnfinished(const store::Reader& r) {
+    TxnId lowest{metaOf(r).last_txn.value + 1};
     Txns::scan(r, Txns::All{}, [&](const TxnKey& key, const Txn&) {
         lowest = key.txn;
         return false;
-    });
-    return lowest;
+    }, TxnKey{lowest_});
+    return lowest_ = lowest;
 }
-
-}  // namespace
 
 raft::StateMachine::Class Coordinator::classify(std::string_view body) const {
     Request request;
@@ -160,7 +160,7 @@ std::optional<raft::Answer> Coordinator::query(const store::Reader& r, raft::Tim
     Request request;
     if (!wire::decode(c.body, request) || !std::holds_alternative<Pending>(request)) return raft::Answer{Code::Invalid, {}};
     Pending::Reply reply;
-    reply.watermark = lowestUnfinished(r, metaOf(r));
+    reply.watermark = lowestUnfinished(r);
     Txns::scan(r, Txns::All{}, [&](const TxnKey& key, const Txn& row) {
         (row.started ? reply.running : reply.waiting)++;
         if (row.retries > 3 && reply.stuck.size() < 100)
@@ -220,7 +220,7 @@ void Coordinator::drive(const store::Reader& r, raft::Time now, TxnId id, raft::
     shard::Step step;
     step.txn = id;
     step.step = row->step;
-    step.watermark = lowestUnfinished(r, metaOf(r));
+    step.watermark = lowestUnfinished(r);
     step.action = next.send.action;
     leader.call(groupOf(next.send.to), wire::encode(shard::Request{step}), track(id, row->step));
 }

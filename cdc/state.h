@@ -53,11 +53,14 @@ private:
     };
     void drive(const store::Reader& r, raft::Time now, TxnId id, raft::Leader& leader);
     u64 track(TxnId id, u32 step);
+    TxnId lowestUnfinished(const store::Reader& r);
+    TxnId moveHolder(const store::Reader& r) const;
 
     std::set<TxnId> touched_;           // to look at in the next lead(); all rows after a change of leader
     std::map<TxnId, Flight> flights_;
     std::map<u64, Call> calls_;         // by token
     u64 lastToken_ = 0;
+    TxnId lowest_;                      // no row is below: scans begin here and not among the tombstones
     bool all_ = true;                   // touched_ is not complete: look at every row
 };
 

@@ -121,6 +121,7 @@ private:
         std::map<std::pair<ClientId, RequestId>, Waiting> byRequest;    // in the log, or pending
         std::vector<Parked> parked;
         Index firstOfTerm;
+        Age forgetFrom;                 // nothing is to be forgotten before; found again after a start
     };
     struct Logged {                     // an entry between the log and the machine
         u64 write = 0;
@@ -136,7 +137,7 @@ private:
     void apply(Group& g, const Entry& entry, Effects* out);
     void applyCommand(Group& g, store::Transaction& t, const Entry& entry, Outcome& outcome, bool& keep);
     void remember(Group& g, store::Transaction& t, const Entry& entry, const Answer* answer);
-    void forgetOld(store::Transaction& t, Age now);
+    void forgetOld(Group& g, store::Transaction& t, Age now);
     bool write(Group& g, const store::Transaction& t);
     void answer(Group& g, Waiting& waiting, const Answer& answer, Age age, Effects& out);
     void lead(Moment now, Group& g, Effects& out);

@@ -14,13 +14,18 @@ bool Server::write(Group& g, const store::Transaction& t) {
 }
 
 // Answers live ten minutes of age; a bounded number goes with each entry.
-void Server::forgetOld(store::Transaction& t, Age now) {
+void Server::forgetOld(Group& g, store::Transaction& t, Age now) {
+    if (now < g.forgetFrom) return;
     std::vector<ForgetKey> due;
+    // From where the last look ended: below are only the tombstones of what was forgotten.
+    Age next{now.value + kSecond};
     Forgets::scan(t, Forgets::All{}, [&](const ForgetKey& key, const Nothing&) {
+        next = key.at;
         if (key.at > now) return false;
         due.push_back(key);
         return due.size() < 4;
-    });
+    }, ForgetKey{g.forgetFrom, {}, {}});
+    g.forgetFrom = std::min(next, Age{now.value + kRemember});
     for (const ForgetKey& key : due) {
         Forgets::erase(t, key);
         Answers::erase(t, {key.client, key.request});
@@ -38,7 +43,7 @@ void Server::remember(Group&, store::Transaction& t, const Entry& entry, const A
             if (key.request >= lowest) return false;
             if (!stored.pending) below.push_back(key);
             return below.size() < 64;
-        });
+        }, AnswerKey{entry.client, row.lowest});       // lower ones went before: there are only tombstones
         for (const AnswerKey& key : below) Answers::erase(t, key);
         row.lowest = lowest;
     }
@@ -115,7 +120,7 @@ void Server::apply(Group& g, const Entry& entry, Effects* out) {
         if (late.client.value == 0 || late.request.value == 0) continue;
         remember(g, t, original, &late.answer);
     }
-    forgetOld(t, entry.age);
+    forgetOld(g, t, entry.age);
     AppliedRow::put(t, {}, applied);
     if (kv_.failed() || !write(g, t)) {
         // A read error is never an answer, a refused write no effect: the group stops here and says so.
