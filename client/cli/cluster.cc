@@ -118,16 +118,20 @@ int clusterDown(const Settings&, const std::string& dir, bool force) {
 void addCluster(Commands& all) {
     {
         auto o = std::make_shared<UpOptions>();
+        auto given = std::make_shared<Flags*>(nullptr);
         Flags& f = all.add("cluster up", "Starts a cluster of real processes on this machine, and waits until it serves; safe to repeat",
-                           "skua cluster up --disks 8 --mount ~/skua", [&all, o] {
+                           "skua cluster up --disks 8 --mount ~/skua", [&all, o, given] {
+                               o->disks_given = (*given)->given("--disks");
+                               o->shards_given = (*given)->given("--shards");
                                o->dir = clusterDir(o->dir);
                                return clusterUp(all.settings, *o);
                            });
+        *given = &f;
         f.option("--dir", o->dir, "Its folder (default: ~/.local/share/skua/default)");
         f.option("--disks", o->disks, "Disks, each a process and a failure domain of its own");
         f.option("--shards", o->shards, "Metadata shards, fixed when it is made");
         f.option("--replicas", o->replicas, "Members of each metadata group: 1 for now");
-        f.repeated("--set", o->set, "NAME=VALUE: capacity (bytes a disk), retention (seconds), log_level");
+        f.repeated("--set", o->set, "NAME=VALUE: capacity (of a disk, as 20G), retention (as 1h), log_level");
         f.repeated("--disk", o->disk, "A folder to use as a disk, instead of folders in --dir");
         f.option("--mount", o->mount, "Mount it there");
     }

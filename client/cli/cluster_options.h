@@ -13,6 +13,7 @@ struct UpOptions {
     std::string dir, mount;
     std::vector<std::string> set, disk;
     u64 disks = 8, shards = 8, replicas = 1;
+    bool disks_given = false, shards_given = false;
 };
 int clusterUp(const Settings& settings, UpOptions options);
 int clusterDown(const Settings& settings, const std::string& dir, bool force);

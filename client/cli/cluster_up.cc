@@ -23,14 +23,18 @@ void saySlowly(const std::string& text) {
     std::fprintf(stderr, "%s\n", text.c_str());
 }
 
-Result<> makeNew(LocalCluster& cluster) {
+Result<> makeNew(LocalCluster& cluster, u64 disks, u64 shards) {
     u64 id = 0;
     while (id == 0) id = randomFromKernel();
     const net::Keys keys = net::Keys::random(ClusterId{id});
+    // An `up` that was stopped in the middle may have left keys that nobody has used.
+    ::unlink(cluster.path("cluster.key").c_str());
+    ::unlink(cluster.path("local.key").c_str());
     TRY_OK(keys.save(cluster.path("cluster.key")));
     TRY_OK(net::Credentials::client(keys, "local").saveClient(cluster.path("local.key")));
     std::string text = "# A SkuaFS cluster on one machine, made by `skua cluster up`.\n";
     text += "cluster = " + toHex(id) + "\nregistry = 127.0.0.1:1\nkey = local.key\ncluster_key = cluster.key\n";
+    text += "disks = " + std::to_string(disks) + "\nshards = " + std::to_string(shards) + "\n";       // what it was made with
     return writeWhole(cluster.configPath(), text);
 }
 
@@ -48,10 +52,13 @@ Result<Setting> settingsOf(const std::vector<std::string>& set) {
     for (const auto& one : set) {
         const auto equals = one.find('=');
         const std::string name = one.substr(0, equals), value = equals == one.npos ? "" : one.substr(equals + 1);
-        if (name == "capacity") s.capacity = std::strtoull(value.c_str(), nullptr, 10);
-        else if (name == "retention") s.retention = std::strtoull(value.c_str(), nullptr, 10);
-        else if (name == "log_level") s.log_level = value;
-        else return Error(Code::Invalid, "--set " + one + ": there are capacity=BYTES (of a disk), retention=SECONDS and log_level=LEVEL");
+        if (name == "capacity") {
+            TRY(s.capacity, parseBytes(value));
+        } else if (name == "retention") {
+            TRY(const u64 ns, parseDuration(value));
+            s.retention = std::max<u64>(1, ns / kSecond);
+        } else if (name == "log_level") s.log_level = value;
+        else return Error(Code::Invalid, "--set " + one + ": there are capacity=BYTES (of a disk), retention=TIME and log_level=LEVEL");
     }
     return s;
 }
@@ -95,12 +102,16 @@ int clusterUp(const Settings& settings, UpOptions o) {
     if (auto locked = cluster.lock(); !locked) return fail(locked.error().detail);
     const bool fresh = !cluster.exists();
     if (fresh) {
-        if (auto made = makeNew(cluster); !made) return fail(made.error());
-    } else if (cluster.names().size() > 3) {
-        o.disks = 0;                            // the disks it has are those it was made with
-        for (const auto& name : cluster.names()) o.disks += name.starts_with("blocks-");
+        if (auto made = makeNew(cluster, o.disks, o.shards); !made) return fail(made.error());
     }
     const std::string config = cluster.configPath();
+    auto loaded = Config::load(config);
+    if (!loaded) return fail(loaded.error());
+    const u64 has_disks = std::strtoull(loaded->get("disks").c_str(), nullptr, 10), has_shards = std::strtoull(loaded->get("shards").c_str(), nullptr, 10);
+    if (o.disks_given && has_disks && o.disks != has_disks) saySlowly("it was made with " + std::to_string(has_disks) + " disks; --disks is for a new cluster");
+    if (o.shards_given && has_shards && o.shards != has_shards) saySlowly("it was made with " + std::to_string(has_shards) + " shards, for ever; --shards is for a new cluster");
+    if (has_disks) o.disks = has_disks;
+    if (has_shards) o.shards = has_shards;
     std::vector<std::string> programs;
     for (const char* name : {"skua-registry", "skua-cdc", "skua-shard", "skua-blocks"}) {
         auto at = findProgram(name);
@@ -119,8 +130,6 @@ int clusterUp(const Settings& settings, UpOptions o) {
     for (const auto& [program, name] : {std::pair{programs[1], "cdc-0"}, std::pair{programs[2], "shard-0"}})
         if (auto ok = startAndNote(cluster, name, host(program, name)); !ok) return fail(ok.error());
 
-    auto loaded = Config::load(config);
-    if (!loaded) return fail(loaded.error());
     const u64 share = freeBytes(cluster.dir()) / std::max<u64>(1, o.disks) / 10 * 9;
     for (u64 i = 0; i < o.disks; i++) {
         const std::string name = "blocks-" + std::to_string(i);
@@ -128,10 +137,10 @@ int clusterUp(const Settings& settings, UpOptions o) {
             if (auto ok = startAndNote(cluster, name, *old); !ok) return fail(ok.error());
             continue;
         }
-        const std::string disk = o.disk.empty() ? cluster.path(name + "/disk0") : o.disk[i];
+        const std::string disk = i >= o.disk.size() ? cluster.path(name + "/disk0") : o.disk[i];
         if (!fs::exists(disk + "/FORMAT")) {
-            if (o.disk.empty()) fs::create_directories(disk, ec);
-            const u64 capacity = set->capacity ? set->capacity : o.disk.empty() ? share : freeBytes(disk) / 10 * 9;
+            if (i >= o.disk.size()) fs::create_directories(disk, ec);
+            const u64 capacity = set->capacity ? set->capacity : i >= o.disk.size() ? share : freeBytes(disk) / 10 * 9;
             const std::string command = "'" + programs[3] + "' format --cluster " + loaded->get("cluster") + " --capacity " + std::to_string(capacity) + " '" + disk + "' > '" +
                                         cluster.logPath(name) + "' 2>&1";
             if (std::system(command.c_str()) != 0) return fail(disk + " cannot be formatted: " + cluster.lastLogLine(name));
@@ -161,9 +170,9 @@ int clusterUp(const Settings& settings, UpOptions o) {
     if (!o.mount.empty())
         if (const int mounted = mountAt(ours, o.mount, {}, &cluster); mounted != kFine) return mounted;
     print("serving: " + std::to_string(o.disks) + " disks, in " + cluster.dir() + "\n");
-    if (fresh) {
-        print("  export SKUA_CONFIG=" + config + "\n  skua cp -r SOME_FOLDER skua:/copy\n  skua ls -l /copy\n  skua cluster down --dir " + cluster.dir() + "\n");
-    }
+    const bool usual = cluster.dir() == defaultClusterFolder();
+    const std::string with = usual ? "" : " --dir " + cluster.dir();
+    print((usual ? std::string("  skua status\n") : "  export SKUA_CONFIG=" + config + "\n") + "  skua cp -r /etc/skel skua:/first\n  mkdir -p ~/skua && skua mount ~/skua\n  skua cluster down" + with + "\n");
     return kFine;
 }
 

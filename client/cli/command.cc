@@ -67,7 +67,11 @@ int withProcess(const Settings& settings, const std::function<int(client::Proces
     client::ProcessOptions options;
     options.config = settings.config;
     auto process = client::Process::make(std::move(options));
-    if (!process) return fail(process.error());
+    if (!process) {
+        const Error& e = process.error();
+        if (e.code != Code::NotFound) return fail(e);
+        return fail(e.detail + (e.detail.find("cluster up") == std::string::npos ? "; `skua cluster up` makes a cluster on this machine" : ""));
+    }
     return work(**process);
 }
 

@@ -1,5 +1,6 @@
 #include "client/cli/copy_out.h"
 
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include <algorithm>
@@ -11,6 +12,7 @@ namespace {
 
 constexpr u64 kStep = 4u << 20;         // asked of the reader at a time
 constexpr u64 kWrites = 4;              // under way
+constexpr u64 kSmall = 256u << 10;      // files up to that are written without the ring
 
 struct Out {
     Out(Ring& r, const OutOptions& o) : ring(r), options(o) {}
@@ -49,10 +51,21 @@ Task<> writePieces(Out& out, u64 at, std::vector<Buffer> pieces) {
     co_return Ok{};
 }
 
+// Into the page cache at once: for a small file that is far cheaper than a worker of the kernel's ring.
+Result<> writeNow(int fd, u64 at, const std::vector<Buffer>& pieces) {
+    for (const Buffer& b : pieces) {
+        const ssize_t n = ::pwrite(fd, b.data(), b.size(), static_cast<off_t>(at));
+        if (n != static_cast<ssize_t>(b.size())) return n < 0 ? kernelError(-errno, "writing") : Error(Code::NoSpace, "writing");
+        at += b.size();
+    }
+    return Ok{};
+}
+
 Task<Result<u64>> copy(Out& out, client::FileReader& reader) {
     const OutOptions& o = out.options;
     u64 at = 0;
     while (at < reader.size() && out.result) {
+        u64 some = kStep;
         // Holes are passed over where a file can have them.
         if (o.positioned) {
             auto data = co_await reader.seekData(at);
@@ -62,15 +75,19 @@ Task<Result<u64>> copy(Out& out, client::FileReader& reader) {
             if (o.counter) *o.counter += next - at;
             at = next;
             if (at >= reader.size()) break;
+            CO_TRY(const u64 hole, co_await reader.seekHole(at));
+            some = std::min(kStep, hole - at);
         }
-        CO_TRY(std::vector<Buffer> pieces, co_await reader.pieces(at, kStep));
+        CO_TRY(std::vector<Buffer> pieces, co_await reader.pieces(at, some));
         u64 bytes = 0;
         for (const Buffer& b : pieces) {
             if (o.sum) o.sum->add(b.span());
             bytes += b.size();
         }
         if (bytes == 0) co_return Error(Code::Corrupt, "the file ends before its size");
-        if (o.fd >= 0 && o.positioned) {
+        if (o.fd >= 0 && o.positioned && reader.size() <= kSmall) {
+            CO_TRY_OK(writeNow(o.fd, at, pieces));
+        } else if (o.fd >= 0 && o.positioned) {
             co_await out.permits.acquire();
             out.writes.spawn(writePieces(out, at, std::move(pieces)));
         } else if (o.fd >= 0) {
@@ -90,7 +107,9 @@ Task<Result<u64>> copyOut(Ring& ring, client::FileReader& reader, OutOptions opt
     co_await out.writes.all();
     if (!copied) co_return copied.error();
     CO_TRY_OK(out.result);
-    if (options.fd >= 0 && options.positioned && ::ftruncate(options.fd, static_cast<off_t>(reader.size())) != 0) co_return kernelError(-errno, "setting the size");
+    struct stat now;
+    const bool short_of = options.positioned && ::fstat(options.fd, &now) == 0 && static_cast<u64>(now.st_size) != reader.size();    // a hole at the end
+    if (short_of && ::ftruncate(options.fd, static_cast<off_t>(reader.size())) != 0) co_return kernelError(-errno, "setting the size");
     co_return *copied;
 }
 

@@ -213,8 +213,14 @@ Result<> LocalCluster::serve(LocalProcess process, u64 limit_ms) {
     const auto slash = process.command[0].rfind('/');
     TRY(process.command[0], findProgram(process.command[0].substr(slash == std::string::npos ? 0 : slash + 1)));
     const std::string before = address(process.name);
+    // The kernel lets go of a killed process's sockets a moment after it is gone (io_uring ends in the background).
+    bool free = false;
+    for (int i = 0; i < 100 && !before.empty() && !free; i++) {
+        free = canListen(before);
+        if (!free) usleep(3000);
+    }
     for (std::size_t i = 0; i + 1 < process.command.size(); i++)
-        if (process.command[i] == "--listen") process.command[i + 1] = canListen(before) ? before : "127.0.0.1:0";
+        if (process.command[i] == "--listen") process.command[i + 1] = free ? before : "127.0.0.1:0";
     // The old address goes aside: if the start fails, the next one tries it again.
     const std::string kept = addressPath(process.name) + ".old";
     if (!before.empty()) std::rename(addressPath(process.name).c_str(), kept.c_str());

@@ -10,7 +10,7 @@ Task<Result<>> purge(Client& client, std::string path, bool as_json) {
     FileSystem fs(client);
     CO_TRY(const u64 count, co_await fs.purge(path));
     if (as_json) print(nlohmann::json{{"purged", count}});
-    else print(std::to_string(count) + " past versions of " + path + " are let go; their space comes back within the hour\n");
+    else print(std::to_string(count) + " past versions of " + path + " are let go; they are gone in 30 minutes\n");
     co_return Ok{};
 }
 
@@ -22,7 +22,7 @@ void addPurge(Commands& all) {
         bool json = false;
     };
     auto o = std::make_shared<Options>();
-    Flags& f = all.add("purge", "Lets go of all past versions of a path; they cannot be undeleted", "skua purge /secret.txt", [&all, o] {
+    Flags& f = all.add("purge", "Ends the retention of all past versions of a path; they are gone in 30 minutes", "skua purge /secret.txt", [&all, o] {
         auto path = remotePath(o->path);
         if (!path) return usage(path.error().detail);
         return withClient(all.settings, [&](Client& client) { return purge(client, *path, o->json); });

@@ -37,7 +37,7 @@ void addRm(Commands& all) {
     f.flag("-r,--recursive", o->recursive, "Directories with all below them");
     f.flag("-d,--dir", o->directory, "Empty directories");
     f.flag("-f,--force", o->force, "What is not there is fine");
-    f.flag("--now", o->now, "Without retention: it cannot be undeleted");
+    f.flag("--now", o->now, "Without retention: gone for good after the 30 minutes that everything is kept");
 }
 
 }  // namespace skua::cli

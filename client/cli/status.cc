@@ -1,7 +1,11 @@
 // status: health at a glance.
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include "client/cli/all.h"
+#include "client/cli/local_cluster.h"
+#include "core/base/config.h"
+#include "core/net/keys.h"
 #include "raft/messages.h"
 
 namespace skua::cli {
@@ -30,15 +34,53 @@ std::string roleName(registry::ServerRole role) {
     return static_cast<u8>(role) < 5 ? names[static_cast<u8>(role)] : "unknown";
 }
 
-Task<Result<>> status(Client& client, bool json, bool& healthy) {
+struct GroupFacts {
+    u64 term = 0;
+    std::string trouble;
+};
+
+// Terms and troubles are told to servers only: who holds the cluster's key may ask. By group.
+Task<std::map<u32, GroupFacts>> askHosts(net::Pool& pool, std::vector<net::Address> hosts) {
+    std::map<u32, GroupFacts> all;
+    for (const auto& host : hosts) {
+        net::Message message;
+        message.kind = net::Kind::kHost;
+        message.body = wire::encode(raft::HostRequest{raft::HostStatus{}});
+        auto answer = co_await pool.call(host, std::move(message), 2 * kSecond);
+        raft::HostStatus::Reply reply;
+        if (!answer || !wire::decode(answer->body, reply)) continue;
+        for (const auto& g : reply.groups) {
+            auto& facts = all[g.group.value];
+            if (g.leading || facts.term == 0) facts.term = g.term.value;
+            if (!g.trouble.empty()) facts.trouble = g.trouble;
+        }
+    }
+    co_return all;
+}
+
+std::map<u32, GroupFacts> groupFacts(client::Process& process) {
+    const std::string path = process.config().path("cluster_key");
+    if (path.empty()) return {};
+    auto keys = net::Keys::load(path);
+    if (!keys) return {};
+    std::vector<net::Address> hosts;
+    for (const auto& s : process.client().cluster.map().servers)
+        if (s.role == registry::ServerRole::kRegistry || s.role == registry::ServerRole::kCoordinator || s.role == registry::ServerRole::kShard) hosts.push_back(s.address);
+    net::Pool pool(process.ring(), net::Credentials::server(*keys, "skua status"));
+    auto all = process.run(askHosts(pool, hosts));
+    (void)process.run(pool.stop());
+    return all;
+}
+
+Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts, bool& healthy) {
     CO_TRY_OK(co_await client.cluster.refresh());
     const registry::ClusterMap map = client.cluster.map();
     const auto hints = client.cluster.serverHints();
     FileSystem fs(client);
     auto space = co_await fs.space();
     nlohmann::json out;
-    out["cluster"] = map.cluster.value;
-    out["map"] = map.version.number;
+    out["cluster"] = toHex(map.cluster.value);
+    out["map"] = {{"epoch", map.version.epoch}, {"number", map.version.number}};
     out["servers"] = nlohmann::json::array();
     out["disks"] = nlohmann::json::array();
     out["groups"] = nlohmann::json::array();
@@ -68,7 +110,14 @@ Task<Result<>> status(Client& client, bool json, bool& healthy) {
             if (auto h = hints.find(m.value); h != hints.end() && h->second.up && std::find(h->second.leads.begin(), h->second.leads.end(), g.id) != h->second.leads.end()) leader = nameOf(m);
         }
         led += !leader.empty();
-        out["groups"].push_back({{"kind", kindName(g.id)}, {"id", numberOf(g.id)}, {"leader", leader}, {"members", members}, {"formatted", g.formatted}});
+        nlohmann::json one = {{"kind", kindName(g.id)}, {"id", numberOf(g.id)}, {"leader", leader}, {"members", members}, {"formatted", g.formatted}};
+        if (auto f = facts.find(g.id.value); f != facts.end()) {
+            one["term"] = f->second.term;
+            one["trouble"] = f->second.trouble;
+        } else {
+            one["term"] = nullptr;          // only servers are told
+        }
+        out["groups"].push_back(std::move(one));
     }
     if (space) out["space"] = {{"capacity", space->capacity}, {"free", space->free}, {"used", space->used}, {"files", space->files}, {"directories", space->directories}, {"bytes", space->bytes}, {"past_bytes", space->past_bytes}};
     healthy = servers_up == map.servers.size() && disks_up == map.disks.size() && led == map.groups.size() && space.has_value();
@@ -89,9 +138,17 @@ Task<Result<>> status(Client& client, bool json, bool& healthy) {
     for (const auto& d : out["disks"])
         if (!d["up"].get<bool>()) text += "disk " + std::to_string(d["id"].get<u64>()) + " of " + d["server"].get<std::string>() + ": " + d["state"].get<std::string>() + ", silent\n";
     for (const auto& g : out["groups"])
-        if (g["leader"].get<std::string>().empty()) text += "group " + g["kind"].get<std::string>() + " " + std::to_string(g["id"].get<u64>()) + " has no leader\n";
+        if (g["leader"].get<std::string>().empty()) text += "group " + g["kind"].get<std::string>() + " " + std::to_string(g["id"].get<u64>()) + " has no leader" + (g.contains("trouble") && !g["trouble"].get<std::string>().empty() ? ": " + g["trouble"].get<std::string>() : std::string()) + "\n";
     print(text);
     co_return Ok{};
+}
+
+// Of a cluster on this machine: who has died, and what it said last.
+void sayEnded(const std::string& config) {
+    const auto slash = config.rfind('/');
+    LocalCluster cluster(slash == config.npos ? "." : config.substr(0, slash));
+    for (const auto& name : cluster.names())
+        if (!cluster.running(name)) print("process " + name + " has ended; `skua cluster start " + name + "` starts it; its last line: " + cluster.lastLogLine(name) + "\n");
 }
 
 }  // namespace
@@ -100,8 +157,12 @@ void addStatus(Commands& all) {
     auto json = std::make_shared<bool>(false);
     Flags& f = all.add("status", "Health at a glance: servers, groups, disks, space", "skua status --json", [&all, json] {
         bool healthy = false;
-        const int code = withClient(all.settings, [&](Client& client) { return status(client, *json, healthy); });
-        return code;
+        return withProcess(all.settings, [&](client::Process& process) {
+            auto done = process.run(status(process.client(), *json, groupFacts(process), healthy));
+            if (!done) return fail(done.error());
+            if (!*json) sayEnded(process.config().file());
+            return kFine;
+        });
     });
     f.flag("--json", *json, "As JSON: servers[], disks[], groups[], space");
 }
