@@ -1,0 +1,280 @@
+// How what was written here reaches the servers: on its way while it is written, and in one commit at the end.
+#include <cstring>
+#include "core/base/log.h"
+#include "fuse/mount.h"
+
+namespace skua::fuse {
+
+namespace {
+constexpr u64 kBeginStream = 2u << 20; // smaller files are sent when they are committed
+constexpr u64 kFeed = 1u << 20;
+constexpr u64 kUnsentMost = 16u << 20; // of one file; then writing waits
+} // namespace
+
+// Resolved; the cluster's default where the directory is not known, or gone.
+Task<Policy> Mount::policyFor(NodePtr node) {
+    if (!node->dir.none()) {
+        auto policy = co_await client.metadata.policyOf(node->dir);
+        if (policy) co_return *policy;
+    }
+    co_return client.cluster.defaultPolicy();
+}
+
+// A stream for a content without a base, under an id that was not used yet.
+Task<Result<>> Mount::prepareStream(NodePtr node) {
+    const std::shared_ptr<Content> content = node->content;
+    if (content->stream()) co_return Ok{};
+    Policy policy = co_await policyFor(node);
+    if (content->stream()) co_return Ok{};
+    client::NewId id = node->newId;
+    const bool own = node->pending && id.from && !node->contentUsed;
+    if (!own) {
+        const ShardId shard = node->pending ? node->dir.shard() : node->id.shard();
+        CO_TRY(id, co_await client.metadata.reservations().take(shard));
+        if (content->stream()) co_return Ok{};
+        if (node->pending) { // inode and content are of one reservation: the inode is another one from now on
+            node->newId = id;
+            node->contentUsed = false;
+            node->id = id.inode(InodeType::kFile);
+        }
+    }
+    content->stream() = std::make_shared<Stream>(client, content->overlay(), std::move(policy), id, id.content());
+    co_return Ok{};
+}
+
+Task<> Mount::feed(std::shared_ptr<Content> content, std::shared_ptr<Stream> stream) {
+    (void)co_await stream->feed();
+    (void)content; // whose bytes they were
+    co_return Ok{};
+}
+
+Task<> Mount::pour(NodePtr node) {
+    const std::shared_ptr<Content> content = node->content;
+    if (!content || !content->noBase() || !content->dirty() || node->dropped) co_return Ok{};
+    if (!content->stream()) {
+        if (content->overlay().contiguous(0, kBeginStream) < kBeginStream) co_return Ok{};
+        auto ready = co_await prepareStream(node);
+        if (!ready) co_return Ok{}; // the commit will say so
+    }
+    const std::shared_ptr<Stream> stream = content->stream();
+    if (!stream) co_return Ok{};
+    if (!stream->feeding() && stream->waiting() >= kFeed) tasks_.spawn(feed(content, stream));
+    while (stream->feeding() && stream->waiting() > kUnsentMost) {
+        auto waiting = stream->progress().wait();
+        (void)co_await waiting;
+    }
+    co_return Ok{};
+}
+
+// --- commits -------------------------------------------------------------------------------------------------
+
+Task<Result<>> Mount::publish(NodePtr node) {
+    auto turn = node->lock.acquire();
+    co_await turn;
+    Locked locked(node);
+    auto done = co_await publishLocked(node);
+    co_return done;
+}
+
+Task<Result<>> Mount::publishLocked(NodePtr node) {
+    if (node->dropped) co_return Ok{};
+    const std::shared_ptr<Content> content = node->content;
+    if (!node->pending && (!content || !content->dirty())) co_return Ok{};
+    Result<> done = Ok{};
+    if (node->pending) {
+        done = co_await commitFresh(node);
+    } else {
+        done = co_await commitExisting(node);
+    }
+    changed(node);
+    if (done) {
+        node->failed = Error();
+        co_return done;
+    }
+    content->resetStream();
+    node->contentUsed = true;
+    node->failed = done.error();
+    node->told = false;
+    log::warn("commit failed path={} error={}", nodes.pathOf(node), done.error().message());
+    co_return done;
+}
+
+Task<Result<>> Mount::publishNames(InodeId dir) {
+    Result<> first = Ok{};
+    for (const NodePtr& node : nodes.pendingIn(dir)) {
+        if (!node->pending) continue;
+        auto done = co_await publish(node);
+        if (!done && first) first = done;
+    }
+    co_return first;
+}
+
+// Our name becomes everybody's.
+Task<Result<>> Mount::commitFresh(NodePtr node) {
+    const std::shared_ptr<Content> content = node->content;
+    for (int attempt = 0;; attempt++) {
+        CO_TRY_OK(co_await prepareStream(node));
+        const std::shared_ptr<Stream> stream = content->stream();
+        CO_TRY(shard::NewContent made, co_await stream->finish(content->size()));
+        shard::CommitFile request;
+        request.dir = node->dir;
+        request.name = node->name;
+        request.reservation = node->newId.reservation();
+        request.inode = node->id;
+        request.commit_mode = shard::CommitMode::kCreate;
+        request.mode = node->attributes.mode & 07777;
+        request.uid = node->attributes.uid;
+        request.gid = node->attributes.gid;
+        request.atime = node->attributes.atime;
+        request.mtime = content->mtime().value_or(node->attributes.mtime);
+        request.content = std::move(made);
+        request.xattrs = node->xattrs;
+        auto reply = co_await client.metadata.commitFile(std::move(request));
+        if (reply) {
+            content->committed(reply->attributes);
+            node->attributes = reply->attributes;
+            node->cachedContent = reply->attributes.content;
+            node->cachedGeneration = reply->attributes.generation;
+            nodes.removePending(node);
+            changedDir(node->dir);
+            co_return Ok{};
+        }
+        if (reply.code() == Code::Expired && attempt == 0) { // the reservation is gone
+            client.metadata.reservations().drop(node->dir.shard(), node->newId.reservation());
+            content->resetStream();
+            node->contentUsed = true;
+            continue;
+        }
+        if (reply.code() != Code::Exists) co_return reply.error();
+        // Somebody else made the name meanwhile: our bytes go over theirs.
+        const InodeId there = reply.error().inode;
+        if (there.isDirectory()) co_return Error(Code::IsDirectory, nodes.pathOf(node));
+        if (!there.isFile()) co_return reply.error();
+        nodes.removePending(node);
+        node->id = there;
+        node->truncating = node->truncating && content->dirty();
+        content->follow(there, node->truncating);
+        if (!content->dirty()) { // nothing was written: it is simply theirs
+            content->discard();
+            co_return Ok{};
+        }
+        auto done = co_await commitExisting(node);
+        co_return done;
+    }
+}
+
+Task<Result<>> Mount::commitExisting(NodePtr node) {
+    const std::shared_ptr<Content> content = node->content;
+    Policy policy = co_await policyFor(node);
+    Result<> done = Error(Code::Conflict);
+    if (content->noBase()) {
+        const bool unconditionally = content->whole();
+        if (!unconditionally && content->size() <= client::inlineMost(policy)) {
+            done = co_await commitInline(node, policy);
+        } else {
+            done = co_await commitWhole(node, policy, unconditionally);
+        }
+        if (done || unconditionally || done.code() != Code::Conflict) co_return done;
+        content->resetStream();
+    }
+    const Attributes before = content->committed() ? *content->committed() : Attributes();
+    client::Edit edit = content->edit(policy);
+    CO_TRY(Attributes now, co_await client::editFile(client, std::move(edit)));
+    // The kernel's pages are right if nobody else's change came in between.
+    const bool only_ours = node->cachedContent == before.content && node->cachedGeneration == before.generation &&
+                           now.content == before.content && now.generation.value == before.generation.value + 1;
+    content->committed(now);
+    node->attributes = now;
+    if (only_ours) node->cachedGeneration = now.generation;
+    co_return Ok{};
+}
+
+// A small content over an empty one: no block, one round trip, no past version.
+Task<Result<>> Mount::commitInline(NodePtr node, Policy policy) {
+    const std::shared_ptr<Content> content = node->content;
+    const Attributes base = *content->committed();
+    shard::EditContent request;
+    request.inode = node->id;
+    request.content = base.content;
+    request.base = base.generation;
+    request.size = content->size();
+    request.mtime = content->mtime();
+    request.inline_bytes.emplace();
+    std::string& bytes = request.inline_bytes->value;
+    bytes.resize(content->size(), '\0');
+    CHECK(bytes.size() <= client::inlineMost(policy));
+    content->overlay().each(0, bytes.size(), [&](u64 from, u64 to, const Overlay::Extent* e, u64 in_extent) {
+        if (e && !e->zero()) std::memcpy(bytes.data() + from, e->bytes.data() + in_extent, to - from);
+    });
+    CO_TRY(Attributes now, co_await client.metadata.editContent(std::move(request)));
+    content->committed(now);
+    node->attributes = now;
+    node->cachedContent = now.content;
+    node->cachedGeneration = now.generation;
+    co_return Ok{};
+}
+
+Task<Result<>> Mount::commitWhole(NodePtr node, Policy policy, bool unconditionally) {
+    (void)policy;
+    const std::shared_ptr<Content> content = node->content;
+    for (int attempt = 0;; attempt++) {
+        CO_TRY_OK(co_await prepareStream(node));
+        const std::shared_ptr<Stream> stream = content->stream();
+        shard::SetContent request;
+        CO_TRY(request.content, co_await stream->finish(content->size()));
+        request.inode = node->id;
+        request.reservation = stream->id().reservation();
+        request.mtime = content->mtime();
+        if (!unconditionally) {
+            request.base = content->committed()->content;
+            request.base_generation = content->committed()->generation;
+        }
+        auto now = co_await client.metadata.setContent(std::move(request));
+        if (now) {
+            content->committed(*now);
+            node->attributes = *now;
+            node->cachedContent = now->content;
+            node->cachedGeneration = now->generation;
+            co_return Ok{};
+        }
+        if (now.code() != Code::Expired || attempt > 0) co_return now.error();
+        client.metadata.reservations().drop(node->id.shard(), stream->id().reservation());
+        content->resetStream();
+    }
+}
+
+// --- closing --------------------------------------------------------------------------------------------------
+
+Task<> Mount::closed(NodePtr node, bool commit) {
+    CHECK(node->handles > 0);
+    if (commit && !node->directory() && node->content) {
+        // What failed and was told is not tried again: the program knows.
+        const bool known = node->failed.code != Code::Ok && node->told;
+        if (!known) (void)co_await publish(node);
+    }
+    if (--node->handles > 0 || node->directory()) {
+        nodes.release(node);
+        co_return Ok{};
+    }
+    auto turn = node->lock.acquire();
+    co_await turn;
+    Locked locked(node);
+    if (node->handles > 0) co_return Ok{}; // opened again meanwhile
+    const bool lost = node->content && (node->content->dirty() || node->pending) && !node->dropped;
+    if (lost) log::error("never committed path={} error={}", nodes.pathOf(node), node->failed.message());
+    if (node->pending) drop(node);
+    if (node->content) {
+        node->content->discard();
+        node->content.reset();
+    }
+    node->failed = Error();
+    if (node->unlinked && node->held) {
+        node->held = false;
+        (void)co_await client.metadata.hold(node->id, true);
+    }
+    locked.unlock();
+    nodes.release(node);
+    co_return Ok{};
+}
+
+} // namespace skua::fuse
