@@ -35,7 +35,8 @@ Task<Result<>> once(Run& run, std::string name) {
     } else if (op == "stat") {
         CO_TRY_OK(co_await m.lookup(run.inode, "target"));
     } else if (op == "rename") {
-        CO_TRY_OK(co_await m.rename(run.inode, name, run.inode, name + "r", InodeId{}));
+        const InodeId whatever;
+        CO_TRY_OK(co_await m.rename(run.inode, name, run.inode, name + "r", whatever));
     } else if (op == "unlink") {
         CO_TRY_OK(co_await m.unlink(run.inode, name));
     } else {

@@ -72,7 +72,8 @@ Task<bool> Copier::run(std::vector<std::string> sources, std::string target) {
             if (hopeless()) break;
             const std::string name = source == "-" ? "stdin" : baseName(isRemote(source) ? source.substr(5) : source);
             const std::string to = into && !name.empty() ? client::joinPath(base, name) : base;
-            co_await one(source, isRemote(target) ? "skua:" + to : to);
+            const std::string whole = isRemote(target) ? "skua:" + to : to;
+            co_await one(source, whole);
         }
     }
     co_await tasks_.all();
