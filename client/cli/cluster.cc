@@ -8,6 +8,7 @@
 #include <thread>
 #include "client/cli/all.h"
 #include "client/cli/cluster_options.h"
+#include "client/cli/mounts.h"
 #include "core/base/config.h"
 
 namespace skua::cli {
@@ -76,6 +77,13 @@ int startOne(const std::string& dir, const std::string& name) {
     if (!cluster) return fail(cluster.error().detail);
     auto command = cluster->commandOf(name);
     if (!command) return fail(command.error().detail);
+    if (name.starts_with("mount")) {
+        std::vector<std::string> options;
+        for (std::size_t i = 0; i + 1 < command->size(); i++)
+            if ((*command)[i] == "-o") options.push_back((*command)[i + 1]);
+        auto mounted = mountNow(cluster->configPath(), command->back(), options);
+        return mounted ? kFine : fail(mounted.error().detail);
+    }
     if (auto ok = startAndNote(*cluster, name, *command); !ok) return fail(ok.error());
     return kFine;
 }
@@ -96,11 +104,13 @@ int clusterDown(const Settings&, const std::string& dir, bool force) {
     auto cluster = existing(dir);
     if (!cluster) return fail(cluster.error().detail);
     if (auto locked = cluster->lock(); !locked) return fail(locked.error().detail);
-    const std::string point = readWhole(cluster->path("run/mount.point"));
-    if (!point.empty() && cluster->running("mount")) {
-        const std::string at = point.substr(0, point.find('\n'));
-        if (unmountAt(at, force) != kFine && !force) return kFailed;
-        waitEnded(*cluster, {"mount"}, 10);
+    for (const auto& m : mountsOf(*cluster)) {
+        if (mountedType(m.point).starts_with("fuse.skua")) {
+            ::setenv("SKUA_CONFIG", cluster->configPath().c_str(), 1);
+            auto gone = unmountNow(m.point, force);
+            if (!gone && !force) return fail(gone.error().detail);
+        }
+        if (!cluster->running(m.name)) cluster->remove(m.name);
     }
     // Those who write first, those who answer them last.
     for (const char* kind : {"mount", "blocks-", "shard-", "cdc-", "registry-"}) {
@@ -111,7 +121,10 @@ int clusterDown(const Settings&, const std::string& dir, bool force) {
         for (const auto& name : some) (void)cluster->signal(name, SIGKILL);
         if (!waitEnded(*cluster, some, 10)) return fail("some processes do not end; `skua cluster status --dir " + dir + "` names them");
     }
-    for (const auto& name : cluster->names()) cluster->forget(name);
+    for (const auto& name : cluster->names()) {
+        if (name.starts_with("mount")) cluster->remove(name);
+        else cluster->forget(name);
+    }
     return kFine;
 }
 

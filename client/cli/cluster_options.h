@@ -18,10 +18,6 @@ struct UpOptions {
 int clusterUp(const Settings& settings, UpOptions options);
 int clusterDown(const Settings& settings, const std::string& dir, bool force);
 
-// Mounts; used by `mount` and `cluster up --mount`. kFine, or the exit code after it has said why.
-int mountAt(const Settings& settings, const std::string& point, const std::vector<std::string>& options, const LocalCluster* cluster);
-int unmountAt(const std::string& point, bool lazily);
-
 // Restarted processes may have other ports: the registry's address is written into skua.conf anew.
 Result<> startAndNote(LocalCluster& cluster, const std::string& name, const std::vector<std::string>& command);
 

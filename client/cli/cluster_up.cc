@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <thread>
 #include "client/cli/cluster_options.h"
+#include "client/cli/mounts.h"
 #include "core/base/config.h"
 #include "core/base/random.h"
 #include "core/net/keys.h"
@@ -158,7 +159,7 @@ int clusterUp(const Settings& settings, UpOptions o) {
             auto now = process.run(serves(process.client(), o.disks, missing));
             if (now && missing.empty()) return kFine;
             for (const auto& name : cluster.names())
-                if (name != "mount" && !cluster.running(name)) return fail(name + " has ended: " + cluster.lastLogLine(name));
+                if (!name.starts_with("mount") && !cluster.running(name)) return fail(name + " has ended: " + cluster.lastLogLine(name));
             if (i % 20 == 19 && missing != said) saySlowly("waiting for " + (said = missing));
             std::this_thread::sleep_for(std::chrono::milliseconds(50));
         }
@@ -168,7 +169,7 @@ int clusterUp(const Settings& settings, UpOptions o) {
     });
     if (served != kFine) return served;
     if (!o.mount.empty())
-        if (const int mounted = mountAt(ours, o.mount, {}, &cluster); mounted != kFine) return mounted;
+        if (auto mounted = mountNow(config, o.mount, {}); !mounted) return fail(mounted.error().detail);
     print("serving: " + std::to_string(o.disks) + " disks, in " + cluster.dir() + "\n");
     const bool usual = cluster.dir() == defaultClusterFolder();
     const std::string with = usual ? "" : " --dir " + cluster.dir();

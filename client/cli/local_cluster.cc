@@ -91,6 +91,10 @@ void LocalCluster::remember(const std::string& name, int pid) const {
 
 void LocalCluster::forget(const std::string& name) const { ::unlink(path("run/" + name + ".pid").c_str()); }
 
+void LocalCluster::remove(const std::string& name) const {
+    for (const char* kind : {".pid", ".cmd", ".point", ".transport", ".addr"}) ::unlink(path("run/" + name + kind).c_str());
+}
+
 std::optional<int> LocalCluster::running(const std::string& name) const {
     std::istringstream in(readWhole(path("run/" + name + ".pid")));
     int pid = 0;

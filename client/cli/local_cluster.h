@@ -39,6 +39,7 @@ public:
     std::vector<std::string> names() const;     // all that were ever started, sorted
     Result<> signal(const std::string& name, int number) const;
     void forget(const std::string& name) const; // its pid file
+    void remove(const std::string& name) const; // all about it: it is no process of this cluster any more
     std::string logPath(const std::string& name) const { return path("logs/" + name + ".log"); }
     std::string addressPath(const std::string& name) const { return path("run/" + name + ".addr"); }
     std::string address(const std::string& name) const;         // where it listens, or did; may be empty

@@ -3,7 +3,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include "client/cli/all.h"
-#include "client/cli/local_cluster.h"
+#include "client/cli/mounts.h"
 #include "core/base/config.h"
 #include "core/net/keys.h"
 #include "raft/messages.h"
@@ -72,7 +72,7 @@ std::map<u32, GroupFacts> groupFacts(client::Process& process) {
     return all;
 }
 
-Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts, bool& healthy) {
+Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts, std::vector<MountPoint> mounts, bool& healthy) {
     CO_TRY_OK(co_await client.cluster.refresh());
     const registry::ClusterMap map = client.cluster.map();
     const auto hints = client.cluster.serverHints();
@@ -122,6 +122,8 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
     if (space) out["space"] = {{"capacity", space->capacity}, {"free", space->free}, {"used", space->used}, {"files", space->files}, {"directories", space->directories}, {"bytes", space->bytes}, {"past_bytes", space->past_bytes}};
     healthy = servers_up == map.servers.size() && disks_up == map.disks.size() && led == map.groups.size() && space.has_value();
     out["healthy"] = healthy;
+    out["mounts"] = nlohmann::json::array();
+    for (const auto& m : mounts) out["mounts"].push_back({{"name", m.name}, {"point", m.point}, {"transport", m.transport}});
     if (json) {
         print(out);
         co_return Ok{};
@@ -143,10 +145,11 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
     co_return Ok{};
 }
 
-// Of a cluster on this machine: who has died, and what it said last.
-void sayEnded(const std::string& config) {
-    const auto slash = config.rfind('/');
-    LocalCluster cluster(slash == config.npos ? "." : config.substr(0, slash));
+// Of a cluster on this machine: its mounts; who has died, and what it said last.
+void sayLocal(const std::string& config) {
+    const LocalCluster cluster = keeperOf(config);
+    for (const auto& m : mountsOf(cluster))
+        if (cluster.running(m.name)) print("mounted at " + m.point + ", requests by " + (m.transport == "io_uring" ? "FUSE over io_uring" : "/dev/fuse") + "\n");
     for (const auto& name : cluster.names())
         if (!cluster.running(name)) print("process " + name + " has ended; `skua cluster start " + name + "` starts it; its last line: " + cluster.lastLogLine(name) + "\n");
 }
@@ -158,9 +161,9 @@ void addStatus(Commands& all) {
     Flags& f = all.add("status", "Health at a glance: servers, groups, disks, space", "skua status --json", [&all, json] {
         bool healthy = false;
         return withProcess(all.settings, [&](client::Process& process) {
-            auto done = process.run(status(process.client(), *json, groupFacts(process), healthy));
+            auto done = process.run(status(process.client(), *json, groupFacts(process), mountsOf(keeperOf(process.config().file())), healthy));
             if (!done) return fail(done.error());
-            if (!*json) sayEnded(process.config().file());
+            if (!*json) sayLocal(process.config().file());
             return kFine;
         });
     });
