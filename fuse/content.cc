@@ -204,6 +204,7 @@ void Content::zero(u64 offset, u64 length, Wall now) {
     changed(now);
     if (stream_) stream_->touched(offset, offset + length);
     if (appendFrom_ && offset + length > *appendFrom_) appendFrom_.reset();
+    if (offset + length == size_ && !fresh_ && !whole_) sized_ = true; // zeros alone do not say how far it reaches
     overlay_.zero(offset, length);
 }
 

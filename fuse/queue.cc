@@ -63,6 +63,7 @@ struct Queue::Entry final : Completion {
         } else if (result == -ENOTCONN || result == -ECONNABORTED || result == -ECANCELED) {
             state = State::Gone;
             queue.hangUp();
+            queue.checkFinished();
         } else { // the kernel takes back its offer: it sends all to /dev/fuse
             CHECK(!registered); // else: a commit that the kernel does not know, somebody would wait for ever
             state = State::Idle;
