@@ -50,14 +50,22 @@ Task<Result<>> servers(Client& client, bool as_json) {
                 disks += (disks.empty() ? "  disks " : ",") + std::to_string(d.id.value);
                 ids.push_back(d.id.value);
             }
-        if (as_json) json.push_back({{"id", s.id.value}, {"name", s.name}, {"address", s.address.text}, {"domain", s.domain}, {"up", up}, {"disks", ids}});
-        else print(std::to_string(s.id.value) + "  " + s.name + "  " + s.address.text + (s.domain.empty() ? "" : "  domain " + s.domain) + disks + (up ? "" : "  AWAY") + "\n");
+        if (as_json)
+            json.push_back({{"id", s.id.value},
+                            {"name", s.name},
+                            {"address", s.address.text},
+                            {"domain", s.domain},
+                            {"up", up},
+                            {"disks", ids}});
+        else
+            print(std::to_string(s.id.value) + "  " + s.name + "  " + s.address.text +
+                  (s.domain.empty() ? "" : "  domain " + s.domain) + disks + (up ? "" : "  AWAY") + "\n");
     }
     if (as_json) print(json);
     co_return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 void addAdmin(Commands& all) {
     auto found = std::make_shared<Fsck>();
@@ -71,8 +79,13 @@ void addAdmin(Commands& all) {
         return withClient(all.settings, [&](Client& client) { return servers(client, *json); });
     });
     list.flag("--json", *json, "As JSON");
-    struct Verb { const char* name; const char* help; registry::DiskState state; };
-    for (const Verb& v : {Verb{"admin set-read-only", "A disk takes no new blocks", registry::DiskState::kReadOnly}, Verb{"admin set-up", "A disk takes blocks again", registry::DiskState::kUp},
+    struct Verb {
+        const char* name;
+        const char* help;
+        registry::DiskState state;
+    };
+    for (const Verb& v : {Verb{"admin set-read-only", "A disk takes no new blocks", registry::DiskState::kReadOnly},
+                          Verb{"admin set-up", "A disk takes blocks again", registry::DiskState::kUp},
                           Verb{"admin confirm-dead", "A human's word that a disk is lost", registry::DiskState::kDead}}) {
         auto id = std::make_shared<u64>(0);
         const registry::DiskState state = v.state;
@@ -83,4 +96,4 @@ void addAdmin(Commands& all) {
     }
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

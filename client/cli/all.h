@@ -8,13 +8,13 @@ namespace skua::cli {
 void addCluster(Commands& all);
 void addStatus(Commands& all);
 void addMount(Commands& all);
-void addBench(Commands& all);             // all_files.cc: disk, io, meta
+void addBench(Commands& all); // all_files.cc: disk, io, meta
 void addBenchDisk(Commands& all);
 void addBenchIo(Commands& all);
 void addBenchMeta(Commands& all);
 void addAdmin(Commands& all);
 void addInternal(Commands& all);
-void addFileCommands(Commands& all);    // all_files.cc: all that follow
+void addFileCommands(Commands& all); // all_files.cc: all that follow
 
 void addCp(Commands& all);
 void addPut(Commands& all);
@@ -38,4 +38,4 @@ void addUndelete(Commands& all);
 void addPurge(Commands& all);
 void addPolicy(Commands& all);
 
-}  // namespace skua::cli
+} // namespace skua::cli

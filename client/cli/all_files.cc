@@ -4,8 +4,8 @@
 namespace skua::cli {
 
 void addFileCommands(Commands& all) {
-    for (auto* add : {addCp, addPut, addCat, addLs, addTree, addFind, addStat, addDu, addDf, addMkdir, addMv, addRm, addLn, addTouch, addChmod, addChown, addXattr, addVersions,
-                      addUndelete, addPurge, addPolicy})
+    for (auto* add : {addCp, addPut, addCat,   addLs,    addTree,  addFind,  addStat,     addDu,       addDf,    addMkdir, addMv,
+                      addRm, addLn,  addTouch, addChmod, addChown, addXattr, addVersions, addUndelete, addPurge, addPolicy})
         add(all);
 }
 
@@ -13,4 +13,4 @@ void addBench(Commands& all) {
     for (auto* add : {addBenchDisk, addBenchIo, addBenchMeta}) add(all);
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

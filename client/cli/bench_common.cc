@@ -19,4 +19,4 @@ Task<Result<std::string>> makeBenchDir(FileSystem& fs) {
     co_return path;
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

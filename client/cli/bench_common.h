@@ -10,9 +10,9 @@ namespace skua::cli {
 
 struct Latencies {
     std::vector<u64> ns;
-    double percentile(double p);            // microseconds
+    double percentile(double p); // microseconds
 };
 // A directory "/.bench-XXXX"; the caller removes it.
 Task<Result<std::string>> makeBenchDir(FileSystem& fs);
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -27,4 +27,4 @@ void addBenchDisk(Commands& all) {
     f.flag("--json", o->json, "As JSON");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -40,7 +40,7 @@ struct Run {
     const IoFlags& flags;
     std::string dir, bytes;
     Result<> result = Ok{};
-    std::vector<double> writes, reads;      // MB/s
+    std::vector<double> writes, reads; // MB/s
 };
 
 std::string nameOf(const Run& run, u32 stream) { return run.dir + "/stream-" + std::to_string(stream); }
@@ -125,7 +125,8 @@ int benchIo(const Settings& settings, const IoFlags& flags) {
         const double w = median(run.writes), r = median(run.reads);
         const bool compared = raw.is_object() && raw.contains("write_mb_s") && raw.contains("read_mb_s");
         if (flags.json) {
-            nlohmann::json out = {{"mib", flags.mib}, {"streams", flags.streams}, {"write_mb_s", w}, {"read_mb_s", r}, {"writes", run.writes}, {"reads", run.reads}};
+            nlohmann::json out = {{"mib", flags.mib}, {"streams", flags.streams}, {"write_mb_s", w},
+                                  {"read_mb_s", r},   {"writes", run.writes},     {"reads", run.reads}};
             if (compared) out["disk"] = raw;
             print(out);
             return kFine;
@@ -133,7 +134,9 @@ int benchIo(const Settings& settings, const IoFlags& flags) {
         auto row = [&](const char* what, double value, std::vector<double> v, const char* key) {
             std::sort(v.begin(), v.end());
             char line[160], ratio[48] = "";
-            if (compared) std::snprintf(ratio, sizeof ratio, ", %.2f of the raw disk's %.0f", value / raw[key].get<double>(), raw[key].get<double>());
+            if (compared)
+                std::snprintf(ratio, sizeof ratio, ", %.2f of the raw disk's %.0f", value / raw[key].get<double>(),
+                              raw[key].get<double>());
             std::snprintf(line, sizeof line, "%-6s %7.0f MB/s (%.0f..%.0f)%s\n", what, value, v.front(), v.back(), ratio);
             print(line);
         };
@@ -143,16 +146,17 @@ int benchIo(const Settings& settings, const IoFlags& flags) {
     });
 }
 
-}  // namespace
+} // namespace
 
 void addBenchIo(Commands& all) {
     auto o = std::make_shared<IoFlags>();
-    Flags& f = all.add("bench io", "Bytes a second, written and read by this client", "skua bench io --mib 1024 --disk /data", [&all, o] {
-        if (o->streams < 1 || o->streams > 64) return usage("--streams takes 1 to 64");
-        if (o->rounds < 1 || o->rounds > 100) return usage("--rounds takes 1 to 100");
-        if (o->mib < 1) return usage("--mib takes at least 1");
-        return benchIo(all.settings, *o);
-    });
+    Flags& f = all.add("bench io", "Bytes a second, written and read by this client", "skua bench io --mib 1024 --disk /data",
+                       [&all, o] {
+                           if (o->streams < 1 || o->streams > 64) return usage("--streams takes 1 to 64");
+                           if (o->rounds < 1 || o->rounds > 100) return usage("--rounds takes 1 to 100");
+                           if (o->mib < 1) return usage("--mib takes at least 1");
+                           return benchIo(all.settings, *o);
+                       });
     f.option("--mib", o->mib, "Written and read each round, MiB");
     f.option("--streams", o->streams, "Files at a time");
     f.option("--rounds", o->rounds, "How often; the median is shown");
@@ -160,4 +164,4 @@ void addBenchIo(Commands& all) {
     f.flag("--json", o->json, "As JSON");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -87,13 +87,22 @@ Task<Result<>> measure(Run& run) {
     const u64 ops = run.latencies.ns.size();
     const double rate = static_cast<double>(ops) / took;
     if (run.result && run.flags.json) {
-        nlohmann::json out = {{"op", run.flags.op}, {"in_flight", run.flags.in_flight}, {"ops", ops}, {"seconds", took}, {"ops_per_s", rate}, {"p50_us", run.latencies.percentile(0.5)},
-                              {"p95_us", run.latencies.percentile(0.95)}, {"p99_us", run.latencies.percentile(0.99)}, {"max_us", run.latencies.percentile(1)}};
+        nlohmann::json out = {{"op", run.flags.op},
+                              {"in_flight", run.flags.in_flight},
+                              {"ops", ops},
+                              {"seconds", took},
+                              {"ops_per_s", rate},
+                              {"p50_us", run.latencies.percentile(0.5)},
+                              {"p95_us", run.latencies.percentile(0.95)},
+                              {"p99_us", run.latencies.percentile(0.99)},
+                              {"max_us", run.latencies.percentile(1)}};
         print(out);
     } else if (run.result) {
         char line[200];
-        std::snprintf(line, sizeof line, "%s, %u in flight: %.0f/s; median %.0f us, 95%% %.0f us, 99%% %.0f us, longest %.0f us\n", run.flags.op.c_str(), run.flags.in_flight, rate,
-                      run.latencies.percentile(0.5), run.latencies.percentile(0.95), run.latencies.percentile(0.99), run.latencies.percentile(1));
+        std::snprintf(line, sizeof line,
+                      "%s, %u in flight: %.0f/s; median %.0f us, 95%% %.0f us, 99%% %.0f us, longest %.0f us\n",
+                      run.flags.op.c_str(), run.flags.in_flight, rate, run.latencies.percentile(0.5),
+                      run.latencies.percentile(0.95), run.latencies.percentile(0.99), run.latencies.percentile(1));
         print(line);
     }
     co_return run.result;
@@ -109,16 +118,18 @@ Task<int> benchMeta(Client& client, const MetaFlags& flags) {
     co_return done ? kFine : fail(done.error());
 }
 
-}  // namespace
+} // namespace
 
 void addBenchMeta(Commands& all) {
     auto o = std::make_shared<MetaFlags>();
-    Flags& f = all.add("bench meta", "Operations on names a second: create, mkdir, stat, rename, unlink", "skua bench meta --op create --in-flight 16", [&all, o] {
-        if (o->op != "create" && o->op != "mkdir" && o->op != "stat" && o->op != "rename" && o->op != "unlink") return usage("--op takes create, mkdir, stat, rename or unlink");
-        if (o->in_flight < 1 || o->in_flight > 1024) return usage("--in-flight takes 1 to 1024");
-        if (o->size > 1u << 20) return usage("--size takes at most 1 MiB");
-        return withClientCode(all.settings, [&](Client& client) { return benchMeta(client, *o); });
-    });
+    Flags& f = all.add("bench meta", "Operations on names a second: create, mkdir, stat, rename, unlink",
+                       "skua bench meta --op create --in-flight 16", [&all, o] {
+                           if (o->op != "create" && o->op != "mkdir" && o->op != "stat" && o->op != "rename" && o->op != "unlink")
+                               return usage("--op takes create, mkdir, stat, rename or unlink");
+                           if (o->in_flight < 1 || o->in_flight > 1024) return usage("--in-flight takes 1 to 1024");
+                           if (o->size > 1u << 20) return usage("--size takes at most 1 MiB");
+                           return withClientCode(all.settings, [&](Client& client) { return benchMeta(client, *o); });
+                       });
     f.option("--op", o->op, "create, mkdir, stat, rename or unlink");
     f.option("--in-flight", o->in_flight, "How many at a time");
     f.option("--size", o->size, "Of created files, bytes");
@@ -126,4 +137,4 @@ void addBenchMeta(Commands& all) {
     f.flag("--json", o->json, "As JSON");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -25,7 +25,7 @@ Task<int> cat(client::Process& process, std::vector<std::string> paths) {
     co_return code;
 }
 
-}  // namespace
+} // namespace
 
 void addCat(Commands& all) {
     auto paths = std::make_shared<std::vector<std::string>>();
@@ -35,4 +35,4 @@ void addCat(Commands& all) {
     f.positional("PATH", *paths, "Files in skua");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

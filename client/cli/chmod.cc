@@ -36,7 +36,7 @@ Task<Result<>> chmod(Client& client, std::string path, std::string text, bool re
     co_return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 void addChmod(Commands& all) {
     struct Options {
@@ -47,11 +47,13 @@ void addChmod(Commands& all) {
     auto o = std::make_shared<Options>();
     Flags& f = all.add("chmod", "Changes permissions", "skua chmod u+x,go-w /bin/tool", [&all, o] {
         if (auto fine = applyMode(o->mode, 0); !fine) return usage(fine.error().detail);
-        return forEachPath(all.settings, o->paths, [&](Client& client, std::string path) { return chmod(client, std::move(path), o->mode, o->recursive); });
+        return forEachPath(all.settings, o->paths, [&](Client& client, std::string path) {
+            return chmod(client, std::move(path), o->mode, o->recursive);
+        });
     });
     f.positional("MODE", o->mode, "Octal, or as u+x,go-w");
     f.positional("PATH", o->paths, "Paths in skua");
     f.flag("-R,--recursive", o->recursive, "All below, too");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -48,13 +48,11 @@ Task<Result<>> chown(Client& client, std::string path, Ids ids, bool recursive) 
         return true;
     };
     CO_TRY_OK(co_await walkTree(fs, path, walk));
-    for (const std::string& one : found) {
-        CO_TRY_OK(co_await fs.chown(one, ids.uid, ids.gid));
-    }
+    for (const std::string& one : found) { CO_TRY_OK(co_await fs.chown(one, ids.uid, ids.gid)); }
     co_return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 void addChown(Commands& all) {
     struct Options {
@@ -66,11 +64,12 @@ void addChown(Commands& all) {
     Flags& f = all.add("chown", "Changes owner and group", "skua chown alice:staff /home/alice", [&all, o] {
         auto ids = idsOf(o->owner);
         if (!ids) return usage(ids.error().detail);
-        return forEachPath(all.settings, o->paths, [&](Client& client, std::string path) { return chown(client, std::move(path), *ids, o->recursive); });
+        return forEachPath(all.settings, o->paths,
+                           [&](Client& client, std::string path) { return chown(client, std::move(path), *ids, o->recursive); });
     });
     f.positional("OWNER", o->owner, "user, user:group or :group; names or numbers");
     f.positional("PATH", o->paths, "Paths in skua");
     f.flag("-R,--recursive", o->recursive, "All below, too");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -38,7 +38,8 @@ Result<LocalCluster> existing(const std::string& dir) {
     std::error_code ec;
     const auto at = std::filesystem::canonical(dir, ec);
     LocalCluster cluster(ec ? dir : at.string());
-    if (!cluster.exists()) return Error(Code::NotFound, "there is no cluster in " + dir + ": `skua cluster up --dir " + dir + "` makes one");
+    if (!cluster.exists())
+        return Error(Code::NotFound, "there is no cluster in " + dir + ": `skua cluster up --dir " + dir + "` makes one");
     return cluster;
 }
 
@@ -98,7 +99,7 @@ int logs(const std::string& dir, const std::string& name, bool follow, u64 lines
     return fail("tail cannot be run");
 }
 
-}  // namespace
+} // namespace
 
 int clusterDown(const Settings&, const std::string& dir, bool force) {
     auto cluster = existing(dir);
@@ -115,11 +116,13 @@ int clusterDown(const Settings&, const std::string& dir, bool force) {
     // Those who write first, those who answer them last.
     for (const char* kind : {"mount", "blocks-", "shard-", "cdc-", "registry-"}) {
         std::vector<std::string> some;
-        for (const auto& name : cluster->names()) if (name.starts_with(kind) && cluster->running(name)) some.push_back(name);
+        for (const auto& name : cluster->names())
+            if (name.starts_with(kind) && cluster->running(name)) some.push_back(name);
         for (const auto& name : some) (void)cluster->signal(name, SIGTERM);
         if (waitEnded(*cluster, some, 10)) continue;
         for (const auto& name : some) (void)cluster->signal(name, SIGKILL);
-        if (!waitEnded(*cluster, some, 10)) return fail("some processes do not end; `skua cluster status --dir " + dir + "` names them");
+        if (!waitEnded(*cluster, some, 10))
+            return fail("some processes do not end; `skua cluster status --dir " + dir + "` names them");
     }
     for (const auto& name : cluster->names()) {
         if (name.starts_with("mount")) cluster->remove(name);
@@ -132,13 +135,14 @@ void addCluster(Commands& all) {
     {
         auto o = std::make_shared<UpOptions>();
         auto given = std::make_shared<Flags*>(nullptr);
-        Flags& f = all.add("cluster up", "Starts a cluster of real processes on this machine, and waits until it serves; safe to repeat",
-                           "skua cluster up --disks 8 --mount ~/skua", [&all, o, given] {
-                               o->disks_given = (*given)->given("--disks");
-                               o->shards_given = (*given)->given("--shards");
-                               o->dir = clusterDir(o->dir);
-                               return clusterUp(all.settings, *o);
-                           });
+        Flags& f =
+            all.add("cluster up", "Starts a cluster of real processes on this machine, and waits until it serves; safe to repeat",
+                    "skua cluster up --disks 8 --mount ~/skua", [&all, o, given] {
+                        o->disks_given = (*given)->given("--disks");
+                        o->shards_given = (*given)->given("--shards");
+                        o->dir = clusterDir(o->dir);
+                        return clusterUp(all.settings, *o);
+                    });
         *given = &f;
         f.option("--dir", o->dir, "Its folder (default: ~/.local/share/skua/default)");
         f.option("--disks", o->disks, "Disks, each a process and a failure domain of its own");
@@ -160,27 +164,32 @@ void addCluster(Commands& all) {
         return std::pair<Flags*, std::shared_ptr<Dir>>(&f, o);
     };
     {
-        auto [f, o] = withDir("cluster down", "Stops a cluster; its data stays", "skua cluster down", [](Commands& c, Dir& d) { return clusterDown(c.settings, clusterDir(d.dir), d.force); });
+        auto [f, o] = withDir("cluster down", "Stops a cluster; its data stays", "skua cluster down",
+                              [](Commands& c, Dir& d) { return clusterDown(c.settings, clusterDir(d.dir), d.force); });
         f->flag("--force", o->force, "Unmount even if somebody uses the mount");
     }
     {
-        auto [f, o] = withDir("cluster status", "Which processes run", "skua cluster status", [](Commands&, Dir& d) { return status(clusterDir(d.dir), d.json); });
+        auto [f, o] = withDir("cluster status", "Which processes run", "skua cluster status",
+                              [](Commands&, Dir& d) { return status(clusterDir(d.dir), d.json); });
         f->flag("--json", o->json, "As JSON");
     }
     {
-        auto [f, o] = withDir("cluster kill", "kill -9 of one process, for trying out failures", "skua cluster kill blocks-3", [](Commands&, Dir& d) { return killOne(clusterDir(d.dir), d.name); });
+        auto [f, o] = withDir("cluster kill", "kill -9 of one process, for trying out failures", "skua cluster kill blocks-3",
+                              [](Commands&, Dir& d) { return killOne(clusterDir(d.dir), d.name); });
         f->positional("NAME", o->name, "As in `cluster status`");
     }
     {
-        auto [f, o] = withDir("cluster start", "Starts one process again", "skua cluster start blocks-3", [](Commands&, Dir& d) { return startOne(clusterDir(d.dir), d.name); });
+        auto [f, o] = withDir("cluster start", "Starts one process again", "skua cluster start blocks-3",
+                              [](Commands&, Dir& d) { return startOne(clusterDir(d.dir), d.name); });
         f->positional("NAME", o->name, "As in `cluster status`");
     }
     {
-        auto [f, o] = withDir("cluster logs", "The last lines of a process's log", "skua cluster logs -f shard-0", [](Commands&, Dir& d) { return logs(clusterDir(d.dir), d.name, d.follow, d.lines); });
+        auto [f, o] = withDir("cluster logs", "The last lines of a process's log", "skua cluster logs -f shard-0",
+                              [](Commands&, Dir& d) { return logs(clusterDir(d.dir), d.name, d.follow, d.lines); });
         f->positional("NAME", o->name, "As in `cluster status`");
         f->flag("-f,--follow", o->follow, "Go on as it grows");
         f->option("-n,--lines", o->lines, "How many lines");
     }
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

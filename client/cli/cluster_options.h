@@ -21,4 +21,4 @@ int clusterDown(const Settings& settings, const std::string& dir, bool force);
 // Restarted processes may have other ports: the registry's address is written into skua.conf anew.
 Result<> startAndNote(LocalCluster& cluster, const std::string& name, const std::vector<std::string>& command);
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -18,11 +18,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr u64 kPatience = 60;       // seconds until we give up
+constexpr u64 kPatience = 60; // seconds until we give up
 
-void saySlowly(const std::string& text) {
-    std::fprintf(stderr, "%s\n", text.c_str());
-}
+void saySlowly(const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }
 
 Result<> makeNew(LocalCluster& cluster, u64 disks, u64 shards) {
     u64 id = 0;
@@ -35,7 +33,7 @@ Result<> makeNew(LocalCluster& cluster, u64 disks, u64 shards) {
     TRY_OK(net::Credentials::client(keys, "local").saveClient(cluster.path("local.key")));
     std::string text = "# A SkuaFS cluster on one machine, made by `skua cluster up`.\n";
     text += "cluster = " + toHex(id) + "\nregistry = 127.0.0.1:1\nkey = local.key\ncluster_key = cluster.key\n";
-    text += "disks = " + std::to_string(disks) + "\nshards = " + std::to_string(shards) + "\n";       // what it was made with
+    text += "disks = " + std::to_string(disks) + "\nshards = " + std::to_string(shards) + "\n"; // what it was made with
     return writeWhole(cluster.configPath(), text);
 }
 
@@ -59,7 +57,9 @@ Result<Setting> settingsOf(const std::vector<std::string>& set) {
             TRY(const u64 ns, parseDuration(value));
             s.retention = std::max<u64>(1, ns / kSecond);
         } else if (name == "log_level") s.log_level = value;
-        else return Error(Code::Invalid, "--set " + one + ": there are capacity=BYTES (of a disk), retention=TIME and log_level=LEVEL");
+        else
+            return Error(Code::Invalid,
+                         "--set " + one + ": there are capacity=BYTES (of a disk), retention=TIME and log_level=LEVEL");
     }
     return s;
 }
@@ -77,20 +77,23 @@ Task<Result<>> serves(client::Client& client, u64 disks, std::string& missing) {
     else if (up < disks) missing = std::to_string(disks - up) + " of " + std::to_string(disks) + " disks";
     u64 led = 0;
     for (const auto& [_, hint] : client.cluster.serverHints()) led += hint.up ? hint.leads.size() : 0;
-    if (missing.empty() && led < groups) missing = std::to_string(groups - led) + " leaders of " + std::to_string(groups) + " groups";
+    if (missing.empty() && led < groups)
+        missing = std::to_string(groups - led) + " leaders of " + std::to_string(groups) + " groups";
     if (!missing.empty()) co_return Ok{};
     CO_TRY_OK(co_await client.metadata.getAttr(kRoot));
     co_return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 Result<> startAndNote(LocalCluster& cluster, const std::string& name, const std::vector<std::string>& command) {
     return cluster.serve({name, command});
 }
 
 int clusterUp(const Settings& settings, UpOptions o) {
-    if (o.replicas != 1) return usage("--replicas " + std::to_string(o.replicas) + ": metadata groups have one member for now; replication is not there yet");
+    if (o.replicas != 1)
+        return usage("--replicas " + std::to_string(o.replicas) +
+                     ": metadata groups have one member for now; replication is not there yet");
     if (o.shards < 1 || o.shards > 4096) return usage("--shards takes 1 to 4096");
     if (!o.disk.empty()) o.disks = o.disk.size();
     if (o.disks < 1 || o.disks > 64) return usage("--disks takes 1 to 64");
@@ -108,9 +111,12 @@ int clusterUp(const Settings& settings, UpOptions o) {
     const std::string config = cluster.configPath();
     auto loaded = Config::load(config);
     if (!loaded) return fail(loaded.error());
-    const u64 has_disks = std::strtoull(loaded->get("disks").c_str(), nullptr, 10), has_shards = std::strtoull(loaded->get("shards").c_str(), nullptr, 10);
-    if (o.disks_given && has_disks && o.disks != has_disks) saySlowly("it was made with " + std::to_string(has_disks) + " disks; --disks is for a new cluster");
-    if (o.shards_given && has_shards && o.shards != has_shards) saySlowly("it was made with " + std::to_string(has_shards) + " shards, for ever; --shards is for a new cluster");
+    const u64 has_disks = std::strtoull(loaded->get("disks").c_str(), nullptr, 10),
+              has_shards = std::strtoull(loaded->get("shards").c_str(), nullptr, 10);
+    if (o.disks_given && has_disks && o.disks != has_disks)
+        saySlowly("it was made with " + std::to_string(has_disks) + " disks; --disks is for a new cluster");
+    if (o.shards_given && has_shards && o.shards != has_shards)
+        saySlowly("it was made with " + std::to_string(has_shards) + " shards, for ever; --shards is for a new cluster");
     if (has_disks) o.disks = has_disks;
     if (has_shards) o.shards = has_shards;
     std::vector<std::string> programs;
@@ -120,11 +126,25 @@ int clusterUp(const Settings& settings, UpOptions o) {
         programs.push_back(*at);
     }
     auto host = [&](const std::string& program, const std::string& name) {
-        return std::vector<std::string>{program, "--name", name, "--config", config, "--dir", cluster.path(name), "--listen", "127.0.0.1:0", "--log", cluster.logPath(name),
-                                        "--address-file", cluster.path("run/" + name + ".addr"), "--log-level", set->log_level};
+        return std::vector<std::string>{program,
+                                        "--name",
+                                        name,
+                                        "--config",
+                                        config,
+                                        "--dir",
+                                        cluster.path(name),
+                                        "--listen",
+                                        "127.0.0.1:0",
+                                        "--log",
+                                        cluster.logPath(name),
+                                        "--address-file",
+                                        cluster.path("run/" + name + ".addr"),
+                                        "--log-level",
+                                        set->log_level};
     };
     auto registry = host(programs[0], "registry-0");
-    registry.insert(registry.end(), {"--format", "--local", "--shards", std::to_string(o.shards), "--domains", std::to_string(o.disks)});
+    registry.insert(registry.end(),
+                    {"--format", "--local", "--shards", std::to_string(o.shards), "--domains", std::to_string(o.disks)});
     if (set->retention) registry.insert(registry.end(), {"--retention", std::to_string(set->retention)});
     if (auto old = cluster.commandOf("registry-0"); old) registry = *old;
     if (auto ok = startAndNote(cluster, "registry-0", registry); !ok) return fail(ok.error());
@@ -142,12 +162,27 @@ int clusterUp(const Settings& settings, UpOptions o) {
         if (!fs::exists(disk + "/FORMAT")) {
             if (i >= o.disk.size()) fs::create_directories(disk, ec);
             const u64 capacity = set->capacity ? set->capacity : i >= o.disk.size() ? share : freeBytes(disk) / 10 * 9;
-            const std::string command = "'" + programs[3] + "' format --cluster " + loaded->get("cluster") + " --capacity " + std::to_string(capacity) + " '" + disk + "' > '" +
-                                        cluster.logPath(name) + "' 2>&1";
+            const std::string command = "'" + programs[3] + "' format --cluster " + loaded->get("cluster") + " --capacity " +
+                                        std::to_string(capacity) + " '" + disk + "' > '" + cluster.logPath(name) + "' 2>&1";
             if (std::system(command.c_str()) != 0) return fail(disk + " cannot be formatted: " + cluster.lastLogLine(name));
         }
-        const std::vector<std::string> run{programs[3], "--config", config, "--name", name, "--domain", name, "--dir", disk, "--listen", "127.0.0.1:0", "--address-file", cluster.addressPath(name),
-                                           "--log", cluster.logPath(name), "--log-level", set->log_level};
+        const std::vector<std::string> run{programs[3],
+                                           "--config",
+                                           config,
+                                           "--name",
+                                           name,
+                                           "--domain",
+                                           name,
+                                           "--dir",
+                                           disk,
+                                           "--listen",
+                                           "127.0.0.1:0",
+                                           "--address-file",
+                                           cluster.addressPath(name),
+                                           "--log",
+                                           cluster.logPath(name),
+                                           "--log-level",
+                                           set->log_level};
         if (auto ok = startAndNote(cluster, name, run); !ok) return fail(ok.error());
     }
 
@@ -159,12 +194,15 @@ int clusterUp(const Settings& settings, UpOptions o) {
             auto now = process.run(serves(process.client(), o.disks, missing));
             if (now && missing.empty()) return kFine;
             for (const auto& name : cluster.names())
-                if (!name.starts_with("mount") && !cluster.running(name)) return fail(name + " has ended: " + cluster.lastLogLine(name));
+                if (!name.starts_with("mount") && !cluster.running(name))
+                    return fail(name + " has ended: " + cluster.lastLogLine(name));
             if (i % 20 == 19 && missing != said) saySlowly("waiting for " + (said = missing));
             std::this_thread::sleep_for(std::chrono::milliseconds(50));
         }
         fail("it does not serve after 60 s; missing: " + missing);
-        for (const auto& name : cluster.names()) if (!cluster.running(name)) std::fprintf(stderr, "  %s has ended: %s\n", name.c_str(), cluster.lastLogLine(name).c_str());
+        for (const auto& name : cluster.names())
+            if (!cluster.running(name))
+                std::fprintf(stderr, "  %s has ended: %s\n", name.c_str(), cluster.lastLogLine(name).c_str());
         return kFailed;
     });
     if (served != kFine) return served;
@@ -173,8 +211,9 @@ int clusterUp(const Settings& settings, UpOptions o) {
     print("serving: " + std::to_string(o.disks) + " disks, in " + cluster.dir() + "\n");
     const bool usual = cluster.dir() == defaultClusterFolder();
     const std::string with = usual ? "" : " --dir " + cluster.dir();
-    print((usual ? std::string("  skua status\n") : "  export SKUA_CONFIG=" + config + "\n") + "  skua cp -r /etc/skel skua:/first\n  mkdir -p ~/skua && skua mount ~/skua\n  skua cluster down" + with + "\n");
+    print((usual ? std::string("  skua status\n") : "  export SKUA_CONFIG=" + config + "\n") +
+          "  skua cp -r /etc/skel skua:/first\n  mkdir -p ~/skua && skua mount ~/skua\n  skua cluster down" + with + "\n");
     return kFine;
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

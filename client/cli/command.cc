@@ -27,7 +27,8 @@ Flags& Commands::add(const std::string& name, const std::string& help, const std
         const std::string group = name.substr(0, space);
         own = name.substr(space + 1);
         parent = nullptr;
-        for (auto& [known, flags] : groups_) if (known == group) parent = flags;
+        for (auto& [known, flags] : groups_)
+            if (known == group) parent = flags;
         if (!parent) {
             parent = &root_.command(group, groupHelp(group));
             parent->requireCommand();
@@ -36,13 +37,15 @@ Flags& Commands::add(const std::string& name, const std::string& help, const std
     }
     Flags& flags = parent->command(own, help);
     if (!example.empty()) flags.example(example);
-    if (!name.starts_with("cluster ") && !name.starts_with("internal ")) flags.option("--config", settings.config, "Configuration file of the cluster");
+    if (!name.starts_with("cluster ") && !name.starts_with("internal "))
+        flags.option("--config", settings.config, "Configuration file of the cluster");
     all_.push_back({name, help, example, &flags, std::move(run)});
     return flags;
 }
 
 int Commands::run() {
-    for (const Command& c : all_) if (c.flags->chosen()) return c.run();
+    for (const Command& c : all_)
+        if (c.flags->chosen()) return c.run();
     return usage("which command? see skua --help");
 }
 
@@ -59,9 +62,7 @@ void print(const std::string& text) {
     if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) std::_Exit(kFailed);
 }
 void print(const char* text) { print(std::string(text)); }
-void print(const nlohmann::json& value) {
-    print(value.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
-}
+void print(const nlohmann::json& value) { print(value.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"); }
 
 int withProcess(const Settings& settings, const std::function<int(client::Process&)>& work) {
     client::ProcessOptions options;
@@ -70,7 +71,9 @@ int withProcess(const Settings& settings, const std::function<int(client::Proces
     if (!process) {
         const Error& e = process.error();
         if (e.code != Code::NotFound) return fail(e);
-        return fail(e.detail + (e.detail.find("cluster up") == std::string::npos ? "; `skua cluster up` makes a cluster on this machine" : ""));
+        return fail(e.detail + (e.detail.find("cluster up") == std::string::npos
+                                    ? "; `skua cluster up` makes a cluster on this machine"
+                                    : ""));
     }
     return work(**process);
 }
@@ -100,8 +103,10 @@ Result<u64> parseBytes(const std::string& text) {
     for (const char* tail : {"iB", "B"})
         if (unit.ends_with(tail)) unit.resize(unit.size() - std::string_view(tail).size());
     const std::string units = "KMGTPE";
-    const auto at = unit.size() == 1 ? units.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit[0])))) : units.npos;
-    if (end == text.c_str() || !(n >= 0) || (!unit.empty() && at == units.npos)) return Error(Code::Invalid, "\"" + text + "\" is no number of bytes: write 4096, 64K or 1.5G");
+    const auto at =
+        unit.size() == 1 ? units.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit[0])))) : units.npos;
+    if (end == text.c_str() || !(n >= 0) || (!unit.empty() && at == units.npos))
+        return Error(Code::Invalid, "\"" + text + "\" is no number of bytes: write 4096, 64K or 1.5G");
     const double factor = unit.empty() ? 1 : static_cast<double>(1ull << (10 * (at + 1)));
     if (n * factor >= 1.8e19) return Error(Code::Invalid, "\"" + text + "\" is too large");
     return static_cast<u64>(n * factor);
@@ -111,7 +116,11 @@ Result<u64> parseDuration(const std::string& text) {
     char* end = nullptr;
     const double n = std::strtod(text.c_str(), &end);
     const std::string unit(end);
-    const u64 factor = unit.empty() || unit == "s" ? kSecond : unit == "m" ? kMinute : unit == "h" ? kHour : unit == "d" ? kDay : 0;
+    const u64 factor = unit.empty() || unit == "s" ? kSecond
+                       : unit == "m"               ? kMinute
+                       : unit == "h"               ? kHour
+                       : unit == "d"               ? kDay
+                                                   : 0;
     if (end == text.c_str() || !(n >= 0) || factor == 0 || n * static_cast<double>(factor) > 9e18)
         return Error(Code::Invalid, "\"" + text + "\" is no length of time: write 90, 5m, 12h or 7d");
     return static_cast<u64>(n * static_cast<double>(factor));
@@ -122,7 +131,8 @@ bool isRemote(const std::string& text) { return text.starts_with("skua:"); }
 Result<std::string> remotePath(const std::string& text) {
     std::string path = isRemote(text) ? text.substr(5) : text;
     if (path.empty() && isRemote(text)) path = "/";
-    if (path.empty() || path[0] != '/') return Error(Code::Invalid, "\"" + text + "\" is no path in skua: write /dir/file or skua:/dir/file");
+    if (path.empty() || path[0] != '/')
+        return Error(Code::Invalid, "\"" + text + "\" is no path in skua: write /dir/file or skua:/dir/file");
     return path;
 }
 
@@ -163,7 +173,8 @@ std::string modeText(u32 mode) {
         case S_IFBLK: s[0] = 'b'; break;
         default: s[0] = '-';
     }
-    for (int i = 0; i < 9; i++) if (!(mode >> (8 - i) & 1)) s[static_cast<std::size_t>(i + 1)] = '-';
+    for (int i = 0; i < 9; i++)
+        if (!(mode >> (8 - i) & 1)) s[static_cast<std::size_t>(i + 1)] = '-';
     if (mode & S_ISUID) s[3] = mode & S_IXUSR ? 's' : 'S';
     if (mode & S_ISGID) s[6] = mode & S_IXGRP ? 's' : 'S';
     if (mode & S_ISVTX) s[9] = mode & S_IXOTH ? 't' : 'T';
@@ -171,9 +182,20 @@ std::string modeText(u32 mode) {
 }
 
 nlohmann::json toJson(const Attributes& a) {
-    return {{"inode", a.inode.value}, {"mode", a.mode}, {"uid", a.uid}, {"gid", a.gid}, {"nlink", a.nlink}, {"size", a.size},
-            {"stored", a.stored}, {"atime_ns", a.atime.value}, {"mtime_ns", a.mtime.value}, {"ctime_ns", a.ctime.value},
-            {"birth_ns", a.birth.value}, {"content", a.content.value}, {"generation", a.generation.value}, {"entries", a.entries}};
+    return {{"inode", a.inode.value},
+            {"mode", a.mode},
+            {"uid", a.uid},
+            {"gid", a.gid},
+            {"nlink", a.nlink},
+            {"size", a.size},
+            {"stored", a.stored},
+            {"atime_ns", a.atime.value},
+            {"mtime_ns", a.mtime.value},
+            {"ctime_ns", a.ctime.value},
+            {"birth_ns", a.birth.value},
+            {"content", a.content.value},
+            {"generation", a.generation.value},
+            {"entries", a.entries}};
 }
 
 Wall wallNow() {
@@ -182,4 +204,4 @@ Wall wallNow() {
     return {static_cast<u64>(now.tv_sec) * kSecond + static_cast<u64>(now.tv_nsec)};
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -27,7 +27,7 @@ using client::FileSystem;
 inline constexpr int kFine = 0, kFailed = 1, kUsage = 2, kInterrupted = 130;
 
 struct Settings {
-    std::string config;             // --config
+    std::string config; // --config
 };
 
 class Commands {
@@ -62,7 +62,7 @@ int fail(const Error& error);
 int fail(const std::string& message);
 int usage(const std::string& message);
 void print(const char* text);
-void print(const std::string& text);                // to stdout; a closed pipe ends the program silently
+void print(const std::string& text); // to stdout; a closed pipe ends the program silently
 void print(const nlohmann::json& value);
 
 // Runs `work` with a started client. Errors of both are printed.
@@ -73,7 +73,7 @@ int withProcess(const Settings& settings, const std::function<int(client::Proces
 
 // "skua:/a" -> "/a"; a bare "/a" too. Invalid: it is no remote path.
 Result<std::string> remotePath(const std::string& text);
-bool isRemote(const std::string& text);             // begins with "skua:"
+bool isRemote(const std::string& text); // begins with "skua:"
 
 // Like a shell's: * ? [a-z].
 bool matches(const std::string& pattern, const std::string& name);
@@ -81,11 +81,11 @@ bool matches(const std::string& pattern, const std::string& name);
 Result<u64> parseBytes(const std::string& text);
 // "30s", "5m", "12h", "7d", or seconds: in nanoseconds.
 Result<u64> parseDuration(const std::string& text);
-client::Owner ourOwner();                           // of new files: the user who runs us
-std::string humanBytes(u64 bytes);                  // "1.5 GiB"
-std::string humanTime(Wall wall);                   // "2026-11-22 13:05"
-std::string modeText(u32 mode);                     // "drwxr-xr-x"
+client::Owner ourOwner();          // of new files: the user who runs us
+std::string humanBytes(u64 bytes); // "1.5 GiB"
+std::string humanTime(Wall wall);  // "2026-11-22 13:05"
+std::string modeText(u32 mode);    // "drwxr-xr-x"
 nlohmann::json toJson(const Attributes& a);
 Wall wallNow();
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -12,7 +12,7 @@ namespace skua::cli {
 
 namespace {
 
-constexpr u64 kLanes = 8;               // directories walked at a time
+constexpr u64 kLanes = 8; // directories walked at a time
 
 // The last name of a path; "" for "/", "." and "..": then the contents are meant.
 std::string baseName(std::string path) {
@@ -21,22 +21,31 @@ std::string baseName(std::string path) {
     return name == "." || name == ".." ? "" : name;
 }
 
-}  // namespace
+} // namespace
 
 Wall wallOf(const timespec& t) {
-    if (t.tv_sec < 0) return Wall{1};       // before 1970 there is nothing
+    if (t.tv_sec < 0) return Wall{1}; // before 1970 there is nothing
     return Wall{static_cast<u64>(t.tv_sec) * kSecond + static_cast<u64>(t.tv_nsec)};
 }
 timespec timeOf(Wall wall) { return {static_cast<time_t>(wall.value / kSecond), static_cast<long>(wall.value % kSecond)}; }
 
 Copier::Copier(client::Process& process, CopyOptions options)
-    : process_(process), client_(process.client()), fs_(client_), options_(options), progress_(process.ring()), buffers_(kLocalBuffer, 8),
-      jobs_(std::clamp<u64>(options.jobs, 1, 256)), lanes_(kLanes), root_(geteuid() == 0) {}
+    : process_(process),
+      client_(process.client()),
+      fs_(client_),
+      options_(options),
+      progress_(process.ring()),
+      buffers_(kLocalBuffer, 8),
+      jobs_(std::clamp<u64>(options.jobs, 1, 256)),
+      lanes_(kLanes),
+      root_(geteuid() == 0) {}
 
 void Copier::failed(const std::string& message) { failures_.push_back(message); }
 void Copier::failed(const Error& error) {
     if (failures_.size() < 100'000) failures_.push_back(error.message());
-    if (error.code == Code::Unavailable || error.code == Code::NoSpace || error.code == Code::OverQuota || error.code == Code::Denied) hopeless_ = true;
+    if (error.code == Code::Unavailable || error.code == Code::NoSpace || error.code == Code::OverQuota ||
+        error.code == Code::Denied)
+        hopeless_ = true;
 }
 
 client::Owner Copier::ownerOf(u32 uid, u32 gid) const {
@@ -66,7 +75,8 @@ Task<bool> Copier::run(std::vector<std::string> sources, std::string target) {
         struct stat st;
         into = stat(target.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
     }
-    if (failures_.empty() && !into && sources.size() > 1) failed(target + " is not a directory: several sources go into one that exists");
+    if (failures_.empty() && !into && sources.size() > 1)
+        failed(target + " is not a directory: several sources go into one that exists");
     if (failures_.empty()) {
         for (const std::string& source : sources) {
             if (hopeless()) break;
@@ -247,4 +257,4 @@ Task<> Copier::finishDir(std::size_t n) {
     co_return Ok{};
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

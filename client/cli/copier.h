@@ -32,7 +32,7 @@ public:
     u64 skipped() const { return skipped_; }
 
 private:
-    struct RemoteDir {              // where something goes in skua
+    struct RemoteDir { // where something goes in skua
         InodeId dir;
         std::string path;
     };
@@ -44,7 +44,8 @@ private:
 
     // --- local to skua ---------------------------------------------------------------------------------
     Task<> treeIn(std::string local, RemoteDir dir, u32 depth, bool lane);
-    Task<> fileIn(std::string local, struct stat st, RemoteDir dir, std::string name, std::optional<Attributes> there, bool permit);
+    Task<> fileIn(std::string local, struct stat st, RemoteDir dir, std::string name, std::optional<Attributes> there,
+                  bool permit);
     Task<> otherIn(std::string local, struct stat st, RemoteDir dir, std::string name, bool permit);
     Task<Result<>> fileInNow(std::string local, struct stat st, RemoteDir dir, std::string name, std::optional<Attributes> there);
     Task<Result<>> otherInNow(std::string local, struct stat st, RemoteDir dir, std::string name);
@@ -71,7 +72,7 @@ private:
     // Nothing will go better: the cluster is away, or full.
     bool hopeless() const { return hopeless_; }
 
-    struct LateTimes {              // of directories, set when all in them is done
+    struct LateTimes { // of directories, set when all in them is done
         InodeId inode;
         std::string local;
         u32 mode = 0;
@@ -94,4 +95,4 @@ private:
 Wall wallOf(const timespec& t);
 timespec timeOf(Wall wall);
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -22,13 +22,14 @@ Error differs(const std::string& path) { return Error(Code::Corrupt, path + ": w
 // "/d/.name.skua-1f3a", of a name that may be as long as names get.
 std::string temporaryFor(const std::string& local) {
     const auto slash = local.rfind('/');
-    const std::string dir = slash == local.npos ? "" : local.substr(0, slash + 1), name = slash == local.npos ? local : local.substr(slash + 1);
+    const std::string dir = slash == local.npos ? "" : local.substr(0, slash + 1),
+                      name = slash == local.npos ? local : local.substr(slash + 1);
     char tail[16];
     std::snprintf(tail, sizeof tail, ".skua-%04x", static_cast<unsigned>(randomFromKernel() & 0xffff));
     return dir + "." + name.substr(0, 240) + tail;
 }
 
-}  // namespace
+} // namespace
 
 Task<Result<>> Copier::checkRemote(InodeId inode, std::string path, std::array<u64, 2> sum) {
     auto reader = co_await fs_.open(inode);
@@ -73,7 +74,7 @@ Task<Result<>> Copier::fileOutNow(Attributes a, std::string source, std::string 
     }
     if (exists && S_ISDIR(there.st_mode)) co_return Error(Code::IsDirectory, local);
     std::string at = local;
-    if (exists && S_ISLNK(there.st_mode)) {             // as cp: what it leads to is written
+    if (exists && S_ISLNK(there.st_mode)) { // as cp: what it leads to is written
         char real[PATH_MAX];
         if (!::realpath(local.c_str(), real)) co_return localError(local);
         at = real;
@@ -120,7 +121,7 @@ Task<Result<>> Copier::regularOut(Attributes a, std::string source, std::string 
         if (fd < 0 && errno != EEXIST) break;
     }
     if (fd < 0) {
-        temporary->keep();                              // it is not ours
+        temporary->keep(); // it is not ours
         co_return localError(local);
     }
     Sum sum;
@@ -214,4 +215,4 @@ Task<Result<>> Copier::fileWithinNow(Attributes a, std::string source, RemoteDir
     co_return Ok{};
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -27,7 +27,7 @@ Result<std::vector<std::string>> namesIn(const std::string& dir) {
     return names;
 }
 
-}  // namespace
+} // namespace
 
 Task<Result<std::vector<client::Listed>>> Copier::listed(RemoteDir dir) {
     std::vector<client::Listed> all;
@@ -65,7 +65,9 @@ Task<> Copier::treeIn(std::string local, RemoteDir dir, u32 depth, bool lane) {
     if (options_.update && names) {
         auto all = co_await listed(dir);
         if (!all) failed(all.error());
-        else for (auto& e : *all) if (e.attributes) there[e.name] = *e.attributes;
+        else
+            for (auto& e : *all)
+                if (e.attributes) there[e.name] = *e.attributes;
     }
     if (names && depth <= kMaxDepth) {
         for (const std::string& name : *names) {
@@ -107,16 +109,19 @@ Task<> Copier::treeIn(std::string local, RemoteDir dir, u32 depth, bool lane) {
     co_return Ok{};
 }
 
-Task<> Copier::fileIn(std::string local, struct stat st, RemoteDir dir, std::string name, std::optional<Attributes> there, bool permit) {
+Task<> Copier::fileIn(std::string local, struct stat st, RemoteDir dir, std::string name, std::optional<Attributes> there,
+                      bool permit) {
     auto done = co_await fileInNow(local, st, dir, name, there);
     if (!done) failed(done.error());
     if (permit) jobs_.release();
     co_return Ok{};
 }
 
-Task<Result<>> Copier::fileInNow(std::string local, struct stat st, RemoteDir dir, std::string name, std::optional<Attributes> there) {
+Task<Result<>> Copier::fileInNow(std::string local, struct stat st, RemoteDir dir, std::string name,
+                                 std::optional<Attributes> there) {
     const std::string path = client::joinPath(dir.path, name);
-    if (options_.update && there && there->size == static_cast<u64>(st.st_size) && there->mtime.value >= wallOf(st.st_mtim).value) {
+    if (options_.update && there && there->size == static_cast<u64>(st.st_size) &&
+        there->mtime.value >= wallOf(st.st_mtim).value) {
         skipped_++;
         progress_.bytes += there->size;
         co_return Ok{};
@@ -136,9 +141,7 @@ Task<Result<>> Copier::fileInNow(std::string local, struct stat st, RemoteDir di
     ::close(fd);
     if (!made) co_return client::withPath(made.error(), path);
     progress_.files++;
-    if (options_.verify) {
-        CO_TRY_OK(co_await checkRemote(made->inode, path, source.sum.value()));
-    }
+    if (options_.verify) { CO_TRY_OK(co_await checkRemote(made->inode, path, source.sum.value())); }
     co_return Ok{};
 }
 
@@ -177,4 +180,4 @@ Task<Result<>> Copier::otherInNow(std::string local, struct stat st, RemoteDir d
     co_return Ok{};
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -10,9 +10,9 @@ namespace skua::cli {
 
 namespace {
 
-constexpr u64 kStep = 4u << 20;         // asked of the reader at a time
-constexpr u64 kWrites = 4;              // under way
-constexpr u64 kSmall = 256u << 10;      // files up to that are written without the ring
+constexpr u64 kStep = 4u << 20;    // asked of the reader at a time
+constexpr u64 kWrites = 4;         // under way
+constexpr u64 kSmall = 256u << 10; // files up to that are written without the ring
 
 struct Out {
     Out(Ring& r, const OutOptions& o) : ring(r), options(o) {}
@@ -32,7 +32,7 @@ Task<> writePieces(Out& out, u64 at, std::vector<Buffer> pieces) {
         const u64 where = out.options.positioned ? at : ~0ull;
         auto write = out.ring.writev(out.options.fd, some, where);
         (void)co_await write;
-        if (write.result() == -EPIPE) ::_exit(1);       // whoever read us has enough
+        if (write.result() == -EPIPE) ::_exit(1); // whoever read us has enough
         if (write.result() <= 0) {
             out.result = write.result() == 0 ? Error(Code::NoSpace) : kernelError(write.result(), "writing");
             break;
@@ -99,7 +99,7 @@ Task<Result<u64>> copy(Out& out, client::FileReader& reader) {
     co_return at;
 }
 
-}  // namespace
+} // namespace
 
 Task<Result<u64>> copyOut(Ring& ring, client::FileReader& reader, OutOptions options) {
     Out out(ring, options);
@@ -108,8 +108,10 @@ Task<Result<u64>> copyOut(Ring& ring, client::FileReader& reader, OutOptions opt
     if (!copied) co_return copied.error();
     CO_TRY_OK(out.result);
     struct stat now;
-    const bool short_of = options.positioned && ::fstat(options.fd, &now) == 0 && static_cast<u64>(now.st_size) != reader.size();    // a hole at the end
-    if (short_of && ::ftruncate(options.fd, static_cast<off_t>(reader.size())) != 0) co_return kernelError(-errno, "setting the size");
+    const bool short_of = options.positioned && ::fstat(options.fd, &now) == 0 &&
+                          static_cast<u64>(now.st_size) != reader.size(); // a hole at the end
+    if (short_of && ::ftruncate(options.fd, static_cast<off_t>(reader.size())) != 0)
+        co_return kernelError(-errno, "setting the size");
     co_return *copied;
 }
 
@@ -127,4 +129,4 @@ Task<Result<u64>> sumOf(client::FileReader& reader, Sum& sum) {
     co_return at;
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -17,7 +17,7 @@ Task<> Copier::treeOut(RemoteDir from, std::string local, u32 depth, bool lane) 
     if (all && depth <= kMaxDepth) {
         for (const client::Listed& e : *all) {
             if (hopeless()) break;
-            if (!e.attributes) continue;                // it vanished meanwhile
+            if (!e.attributes) continue; // it vanished meanwhile
             const std::string path = local + "/" + e.name, source = client::joinPath(from.path, e.name);
             const Attributes a = *e.attributes;
             if (!e.inode.isDirectory()) {
@@ -83,4 +83,4 @@ Task<> Copier::treeWithin(RemoteDir from, RemoteDir to, u32 depth, bool lane) {
     co_return Ok{};
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

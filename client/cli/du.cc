@@ -26,14 +26,16 @@ Task<int> du(Client& client, const DuFlags& flags) {
     FileSystem fs(client);
     nlohmann::json json = nlohmann::json::array();
     int code = kFine;
-    std::set<u64> linked;               // counted once
+    std::set<u64> linked; // counted once
     for (const std::string& text : flags.paths) {
         auto path = remotePath(text);
         if (!path) co_return usage(path.error().detail);
         std::vector<Total> totals(1);
         Walk walk;
         auto say = [&](const std::string& what, const Total& t) {
-            if (flags.json) json.push_back({{"path", what}, {"size", t.size}, {"stored", t.stored}, {"files", t.files}, {"directories", t.directories}});
+            if (flags.json)
+                json.push_back(
+                    {{"path", what}, {"size", t.size}, {"stored", t.stored}, {"files", t.files}, {"directories", t.directories}});
             else print((flags.bytes ? std::to_string(t.size) : humanBytes(t.size)) + "\t" + what + "\n");
         };
         walk.enter = [&](const Walked& w) {
@@ -65,7 +67,7 @@ Task<int> du(Client& client, const DuFlags& flags) {
     co_return code;
 }
 
-}  // namespace
+} // namespace
 
 void addDu(Commands& all) {
     auto o = std::make_shared<DuFlags>();
@@ -79,4 +81,4 @@ void addDu(Commands& all) {
     f.flag("--json", o->json, "As JSON");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

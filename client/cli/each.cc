@@ -4,7 +4,8 @@ namespace skua::cli {
 
 namespace {
 
-Task<int> each(Client& client, const std::vector<std::string>& paths, const std::function<Task<Result<>>(Client&, std::string)>& work) {
+Task<int> each(Client& client, const std::vector<std::string>& paths,
+               const std::function<Task<Result<>>(Client&, std::string)>& work) {
     int code = kFine;
     for (const std::string& path : paths) {
         auto done = co_await work(client, path);
@@ -13,9 +14,10 @@ Task<int> each(Client& client, const std::vector<std::string>& paths, const std:
     co_return code;
 }
 
-}  // namespace
+} // namespace
 
-int forEachPath(const Settings& settings, const std::vector<std::string>& paths, const std::function<Task<Result<>>(Client&, std::string)>& work) {
+int forEachPath(const Settings& settings, const std::vector<std::string>& paths,
+                const std::function<Task<Result<>>(Client&, std::string)>& work) {
     std::vector<std::string> remote;
     for (const std::string& text : paths) {
         auto path = remotePath(text);
@@ -25,4 +27,4 @@ int forEachPath(const Settings& settings, const std::vector<std::string>& paths,
     return withClientCode(settings, [&](Client& client) { return each(client, remote, work); });
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

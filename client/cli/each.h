@@ -7,6 +7,7 @@
 namespace skua::cli {
 
 // `work` is called with each path in skua, in order.
-int forEachPath(const Settings& settings, const std::vector<std::string>& paths, const std::function<Task<Result<>>(Client&, std::string)>& work);
+int forEachPath(const Settings& settings, const std::vector<std::string>& paths,
+                const std::function<Task<Result<>>(Client&, std::string)>& work);
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -48,7 +48,7 @@ Task<int> find(Client& client, const FindFlags& flags, u64 bytes, u64 newer_ns) 
     co_return walk.failures ? kFailed : kFine;
 }
 
-}  // namespace
+} // namespace
 
 void addFind(Commands& all) {
     auto o = std::make_shared<FindFlags>();
@@ -64,7 +64,8 @@ void addFind(Commands& all) {
             if (!parsed) return usage("--newer: " + parsed.error().detail);
             newer = *parsed;
         }
-        if (!o->type.empty() && (o->type.size() != 1 || std::string("fdlpscb").find(o->type[0]) == std::string::npos)) return usage("--type takes one of f d l p s c b");
+        if (!o->type.empty() && (o->type.size() != 1 || std::string("fdlpscb").find(o->type[0]) == std::string::npos))
+            return usage("--type takes one of f d l p s c b");
         return withClientCode(all.settings, [&](Client& client) { return find(client, *o, bytes, newer); });
     });
     f.positional("PATH", o->path, "Where (default: /)", false);
@@ -76,4 +77,4 @@ void addFind(Commands& all) {
     f.flag("--json", o->json, "As JSON");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

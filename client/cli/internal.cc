@@ -23,7 +23,8 @@ std::string roff(const std::string& text) {
 
 std::string pageName(const std::string& command) {
     std::string name = "skua-" + command;
-    for (char& c : name) if (c == ' ') c = '-';
+    for (char& c : name)
+        if (c == ' ') c = '-';
     return name;
 }
 
@@ -37,11 +38,14 @@ std::string page(const Commands::Command& c) {
     std::string synopsis = ".B " + roff("skua " + c.name) + "\n", options;
     for (const FlagInfo& f : c.flags->describe()) {
         const std::string shown = f.positional ? f.name : f.name + (f.takes_value ? " VALUE" : "");
-        if (f.positional) synopsis += roff((f.required ? "" : "[") + f.name + (f.required ? "" : "]") + (f.many ? "..." : "")) + "\n";
+        if (f.positional)
+            synopsis += roff((f.required ? "" : "[") + f.name + (f.required ? "" : "]") + (f.many ? "..." : "")) + "\n";
         else synopsis += roff("[" + f.name.substr(0, f.name.find(',')) + (f.takes_value ? " VALUE" : "") + "]") + "\n";
-        options += ".TP\n.B " + roff(shown) + "\n" + roff(f.help) + (f.fallback.empty() || !f.takes_value ? "" : roff(" (default: " + f.fallback + ")")) + ".\n";
+        options += ".TP\n.B " + roff(shown) + "\n" + roff(f.help) +
+                   (f.fallback.empty() || !f.takes_value ? "" : roff(" (default: " + f.fallback + ")")) + ".\n";
     }
-    std::string text = header(pageName(c.name), c.help) + ".SH SYNOPSIS\n" + synopsis + ".SH DESCRIPTION\n" + roff(c.help) + ".\n.SH OPTIONS\n" + options;
+    std::string text = header(pageName(c.name), c.help) + ".SH SYNOPSIS\n" + synopsis + ".SH DESCRIPTION\n" + roff(c.help) +
+                       ".\n.SH OPTIONS\n" + options;
     if (!c.example.empty()) text += ".SH EXAMPLE\n.nf\n" + roff(c.example) + "\n.fi\n";
     return text + ".SH EXIT STATUS\n0: done; 1: failed; 2: wrong usage; 130: interrupted.\n.SH SEE ALSO\nskua(1)\n";
 }
@@ -50,13 +54,18 @@ int manPages(const Commands& all, const std::string& dir) {
     std::error_code ec;
     std::filesystem::create_directories(dir, ec);
     std::ofstream main_page(dir + "/skua.1");
-    main_page << header("skua", "a distributed file system for large data sets") << ".SH SYNOPSIS\n.B skua\nCOMMAND [OPTIONS]\n.SH COMMANDS\n";
+    main_page << header("skua", "a distributed file system for large data sets")
+              << ".SH SYNOPSIS\n.B skua\nCOMMAND [OPTIONS]\n.SH COMMANDS\n";
     for (const auto& c : all.all()) {
         if (c.name.starts_with("internal")) continue;
         main_page << ".TP\n.BR " << roff(pageName(c.name)) << " (1)\n" << roff(c.help) << ".\n";
         std::ofstream(dir + "/" + pageName(c.name) + ".1") << page(c);
     }
-    main_page << ".SH FILES\n" << roff("skua.conf is looked for as --config, SKUA_CONFIG, ./skua.conf, ~/.config/skua/skua.conf, /etc/skua/skua.conf, ~/.local/share/skua/default/skua.conf.") << "\n";
+    main_page << ".SH FILES\n"
+              << roff(
+                     "skua.conf is looked for as --config, SKUA_CONFIG, ./skua.conf, ~/.config/skua/skua.conf, "
+                     "/etc/skua/skua.conf, ~/.local/share/skua/default/skua.conf.")
+              << "\n";
     return main_page ? kFine : fail(dir + " cannot be written");
 }
 
@@ -71,20 +80,26 @@ int completion(const Commands& all) {
         if (!subs.contains(first)) top += (top.empty() ? "" : " ") + first;
         subs[first] += space == c.name.npos ? "" : " " + c.name.substr(space + 1);
         for (const FlagInfo& f : c.flags->describe())
-            if (!f.positional) options[c.name] += " " + f.name.substr(f.name.rfind(',') == f.name.npos ? 0 : f.name.rfind(',') + 1);
+            if (!f.positional)
+                options[c.name] += " " + f.name.substr(f.name.rfind(',') == f.name.npos ? 0 : f.name.rfind(',') + 1);
     }
-    std::string out = "# bash completion of skua, made by `skua internal completion`\n_skua() {\n    local cur=${COMP_WORDS[COMP_CWORD]} words= options=\n    case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n";
-    for (const auto& [name, words] : options) out += "    \"" + name + (name.find(' ') == name.npos ? " \"*" : "\"") + ") options=\"" + words.substr(1) + "\" ;;\n";
+    std::string out =
+        "# bash completion of skua, made by `skua internal completion`\n_skua() {\n    local cur=${COMP_WORDS[COMP_CWORD]} "
+        "words= options=\n    case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n";
+    for (const auto& [name, words] : options)
+        out += "    \"" + name + (name.find(' ') == name.npos ? " \"*" : "\"") + ") options=\"" + words.substr(1) + "\" ;;\n";
     out += "    esac\n    case \"${COMP_WORDS[1]}\" in\n";
     for (const auto& [name, words] : subs)
         if (!words.empty()) out += "    " + name + ") [ \"$COMP_CWORD\" = 2 ] && words=\"" + words.substr(1) + "\" ;;\n";
     out += "    esac\n    [ \"$COMP_CWORD\" = 1 ] && words=\"" + top + "\"\n    [[ \"$cur\" = -* ]] && words=$options\n";
-    out += "    [ -n \"$words\" ] && COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) || COMPREPLY=($(compgen -f -- \"$cur\"))\n}\ncomplete -o filenames -F _skua skua\n";
+    out +=
+        "    [ -n \"$words\" ] && COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) || COMPREPLY=($(compgen -f -- "
+        "\"$cur\"))\n}\ncomplete -o filenames -F _skua skua\n";
     print(out);
     return kFine;
 }
 
-}  // namespace
+} // namespace
 
 void addInternal(Commands& all) {
     auto dir = std::make_shared<std::string>();
@@ -93,4 +108,4 @@ void addInternal(Commands& all) {
     all.add("internal completion", "Prints the completion for bash", "", [&all] { return completion(all); });
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -18,10 +18,10 @@ void end(int number) {
     ::_exit(128 + number);
 }
 
-}  // namespace
+} // namespace
 
 void handleInterrupts() {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = end;
     sigfillset(&action.sa_mask);
     for (int number : {SIGINT, SIGTERM, SIGHUP}) sigaction(number, &action, nullptr);
@@ -43,4 +43,4 @@ void Temporary::keep() {
     slot_ = -1;
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

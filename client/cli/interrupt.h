@@ -12,10 +12,10 @@ void handleInterrupts();
 class Temporary {
 public:
     explicit Temporary(std::string path);
-    ~Temporary();                       // removes it, unless kept
+    ~Temporary(); // removes it, unless kept
     Temporary(const Temporary&) = delete;
     const std::string& path() const { return path_; }
-    void keep();                        // it has its final name
+    void keep(); // it has its final name
 
 private:
     std::string path_;
@@ -23,4 +23,4 @@ private:
     bool kept_ = false;
 };
 
-}  // namespace skua::cli
+} // namespace skua::cli

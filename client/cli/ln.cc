@@ -18,7 +18,7 @@ Task<Result<>> ln(Client& client, std::string target, std::string path, bool sym
     co_return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 void addLn(Commands& all) {
     struct Options {
@@ -42,4 +42,4 @@ void addLn(Commands& all) {
     f.flag("-s,--symbolic", o->symbolic, "A symlink: TARGET is kept as it is written");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -47,7 +47,7 @@ Result<std::string> findProgram(const std::string& name) {
 
 u64 startTimeOf(int pid) {
     const std::string stat = readWhole("/proc/" + std::to_string(pid) + "/stat");
-    const auto close = stat.rfind(')');         // the name before it may hold anything
+    const auto close = stat.rfind(')'); // the name before it may hold anything
     if (close == stat.npos) return 0;
     std::istringstream in(stat.substr(close + 2));
     std::string field;
@@ -66,12 +66,13 @@ Result<> LocalCluster::lock() {
     if (fd < 0) return Error(Code::Io, at + ": " + std::strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         const std::string holder = readWhole(at);
-        return Error(Code::Busy, dir_ + " is in use by process " + holder.substr(0, holder.find('\n')) + "; wait until it is done");
+        return Error(Code::Busy,
+                     dir_ + " is in use by process " + holder.substr(0, holder.find('\n')) + "; wait until it is done");
     }
     const std::string pid = std::to_string(getpid()) + "\n";
     (void)!ftruncate(fd, 0);
     (void)!pwrite(fd, pid.data(), pid.size(), 0);
-    return Ok{};                                // kept open, and locked, until we end
+    return Ok{}; // kept open, and locked, until we end
 }
 
 std::vector<std::string> LocalCluster::names() const {
@@ -102,7 +103,8 @@ std::optional<int> LocalCluster::running(const std::string& name) const {
     if (!(in >> pid >> started) || pid <= 1) return std::nullopt;
     if (startTimeOf(pid) != started) return std::nullopt;
     const std::string stat = readWhole("/proc/" + std::to_string(pid) + "/stat");
-    if (const auto close = stat.rfind(')'); close != stat.npos && close + 2 < stat.size() && stat[close + 2] == 'Z') return std::nullopt;
+    if (const auto close = stat.rfind(')'); close != stat.npos && close + 2 < stat.size() && stat[close + 2] == 'Z')
+        return std::nullopt;
     return pid;
 }
 
@@ -110,7 +112,8 @@ Result<std::vector<std::string>> LocalCluster::commandOf(const std::string& name
     std::istringstream in(readWhole(path("run/" + name + ".cmd")));
     std::vector<std::string> command;
     for (std::string line; std::getline(in, line);) command.push_back(line);
-    if (command.empty()) return Error(Code::NotFound, "there is no process " + name + " in " + dir_ + "; `skua cluster status` lists them");
+    if (command.empty())
+        return Error(Code::NotFound, "there is no process " + name + " in " + dir_ + "; `skua cluster status` lists them");
     return command;
 }
 
@@ -119,7 +122,7 @@ Result<> LocalCluster::start(const LocalProcess& process) {
     std::string text;
     for (const auto& word : process.command) text += word + "\n";
     TRY_OK(writeWhole(path("run/" + process.name + ".cmd"), text));
-    const std::string out_path = logPath(process.name);     // the daemon appends to it, too
+    const std::string out_path = logPath(process.name); // the daemon appends to it, too
     const int out = ::open(out_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (out < 0) return Error(Code::Io, out_path + ": " + std::strerror(errno));
     const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -186,9 +189,7 @@ std::string LocalCluster::address(const std::string& name) const {
 
 Result<> LocalCluster::configure(const std::string& key, const std::string& value) const {
     Config config;
-    if (exists()) {
-        TRY(config, Config::load(configPath()));
-    }
+    if (exists()) { TRY(config, Config::load(configPath())); }
     config.set(key, value);
     return writeWhole(configPath(), "# Written by `skua cluster up`; ports change at restarts.\n" + config.text());
 }
@@ -210,7 +211,7 @@ bool canListen(const std::string& address) {
     return fine;
 }
 
-}  // namespace
+} // namespace
 
 Result<> LocalCluster::serve(LocalProcess process, u64 limit_ms) {
     if (running(process.name)) return Ok{};
@@ -236,7 +237,8 @@ Result<> LocalCluster::serve(LocalProcess process, u64 limit_ms) {
         }
         usleep(2000);
     }
-    if (address(process.name).empty()) return Error(Code::Unavailable, process.name + " does not listen: " + lastLogLine(process.name));
+    if (address(process.name).empty())
+        return Error(Code::Unavailable, process.name + " does not listen: " + lastLogLine(process.name));
     ::unlink(kept.c_str());
     if (process.name == "registry-0") return configure("registry", address(process.name));
     return Ok{};
@@ -250,4 +252,4 @@ bool LocalCluster::waitGone(const std::string& name, u64 limit_ms) const {
     return true;
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

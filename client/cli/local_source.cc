@@ -7,12 +7,13 @@
 namespace skua::cli {
 
 namespace {
-constexpr std::size_t kAhead = 4;       // buffers being read or waiting
+constexpr std::size_t kAhead = 4; // buffers being read or waiting
 }
 
-LocalSource::LocalSource(Ring& ring, BufferPool& buffers, int fd, bool with_sum) : ring_(ring), buffers_(buffers), fd_(fd), with_sum_(with_sum) {
+LocalSource::LocalSource(Ring& ring, BufferPool& buffers, int fd, bool with_sum)
+    : ring_(ring), buffers_(buffers), fd_(fd), with_sum_(with_sum) {
     struct stat st;
-    if (fstat(fd, &st) != 0) return;    // the first read says why
+    if (fstat(fd, &st) != 0) return; // the first read says why
     const off_t from = ::lseek(fd, 0, SEEK_CUR);
     positioned_ = S_ISREG(st.st_mode) && from >= 0;
     if (!positioned_) return;
@@ -43,7 +44,8 @@ void LocalSource::topUp() {
                     continue;
                 }
                 const off_t hole = ::lseek(fd_, static_cast<off_t>(next_), SEEK_HOLE);
-                if (hole > static_cast<off_t>(next_)) slot->want = static_cast<std::size_t>(std::min<u64>(slot->want, static_cast<u64>(hole) - next_));
+                if (hole > static_cast<off_t>(next_))
+                    slot->want = static_cast<std::size_t>(std::min<u64>(slot->want, static_cast<u64>(hole) - next_));
             }
         }
         slot->buffer = buffers_.take();
@@ -106,4 +108,4 @@ Task<> LocalSource::close() {
     co_return Ok{};
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

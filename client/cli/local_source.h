@@ -14,7 +14,7 @@
 
 namespace skua::cli {
 
-inline constexpr std::size_t kLocalBuffer = 2u << 20;   // of the pool that is handed in
+inline constexpr std::size_t kLocalBuffer = 2u << 20; // of the pool that is handed in
 
 class LocalSource final : public client::Source {
 public:
@@ -24,8 +24,8 @@ public:
     Task<> close();
 
     u64 given() const { return given_bytes_; }
-    u64* counter = nullptr;             // is raised by what is given, for progress
-    Sum sum;                            // of what was given, if asked for
+    u64* counter = nullptr; // is raised by what is given, for progress
+    Sum sum;                // of what was given, if asked for
 
 private:
     struct Slot {
@@ -46,8 +46,8 @@ private:
     bool positioned_ = false, sparse_ = false, ended_ = false, reading_ = false;
     u64 size_ = 0, next_ = 0, given_bytes_ = 0;
     std::deque<std::unique_ptr<Slot>> slots_;
-    std::unique_ptr<Slot> current_;     // whose bytes the caller has
+    std::unique_ptr<Slot> current_; // whose bytes the caller has
     TaskGroup reads_;
 };
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -41,8 +41,8 @@ std::string line(const LsFlags& f, const client::Listed& e) {
     const Attributes a = e.attributes.value_or(Attributes{});
     char text[160];
     const std::string size = f.human ? humanBytes(a.size) : std::to_string(a.size);
-    std::snprintf(text, sizeof text, "%s %3u %-8s %-8s %12s %s ", modeText(a.mode).c_str(), a.nlink, userName(a.uid).c_str(), groupName(a.gid).c_str(), size.c_str(),
-                  humanTime(a.mtime).c_str());
+    std::snprintf(text, sizeof text, "%s %3u %-8s %-8s %12s %s ", modeText(a.mode).c_str(), a.nlink, userName(a.uid).c_str(),
+                  groupName(a.gid).c_str(), size.c_str(), humanTime(a.mtime).c_str());
     return text;
 }
 
@@ -64,7 +64,8 @@ std::string columns(const std::vector<client::Listed>& all) {
     return text;
 }
 
-Task<Result<>> show(Client& client, const LsFlags& flags, const std::vector<client::Listed>& all, std::string dir, nlohmann::json& json) {
+Task<Result<>> show(Client& client, const LsFlags& flags, const std::vector<client::Listed>& all, std::string dir,
+                    nlohmann::json& json) {
     if (flags.json) {
         for (const auto& e : all) {
             nlohmann::json one = e.attributes ? toJson(*e.attributes) : nlohmann::json::object();
@@ -77,7 +78,8 @@ Task<Result<>> show(Client& client, const LsFlags& flags, const std::vector<clie
     if (!flags.lengthy) {
         std::string text;
         if (isatty(1) && !flags.one) text = columns(all);
-        else for (const auto& e : all) text += e.name + "\n";
+        else
+            for (const auto& e : all) text += e.name + "\n";
         print(text);
         co_return Ok{};
     }
@@ -125,7 +127,8 @@ Task<int> ls(Client& client, const LsFlags& flags) {
             if (flags.json) one.name = place->name;
             all.push_back(std::move(one));
         }
-        if (!flags.json && flags.paths.size() > 1 && place->isDirectory() && !flags.directory) print((first ? "" : "\n") + text + ":\n");
+        if (!flags.json && flags.paths.size() > 1 && place->isDirectory() && !flags.directory)
+            print((first ? "" : "\n") + text + ":\n");
         first = false;
         auto shown = co_await show(client, flags, all, dir, json);
         if (!shown) code = fail(shown.error());
@@ -134,7 +137,7 @@ Task<int> ls(Client& client, const LsFlags& flags) {
     co_return code;
 }
 
-}  // namespace
+} // namespace
 
 void addLs(Commands& all) {
     auto o = std::make_shared<LsFlags>();
@@ -151,4 +154,4 @@ void addLs(Commands& all) {
     f.flag("--json", o->json, "As JSON");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

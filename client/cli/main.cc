@@ -8,9 +8,13 @@ int main(int argc, char** argv) {
     handleInterrupts();
     skua::raiseFileLimit();
     skua::log::setLevel(skua::log::Level::kError);
-    skua::Flags root("skua", "A distributed file system for large data sets. Remote paths are written skua:/path, or /path where nothing else makes sense.");
+    skua::Flags root("skua",
+                     "A distributed file system for large data sets. Remote paths are written skua:/path, or /path where nothing "
+                     "else makes sense.");
     Settings settings;
-    root.option("--config", settings.config, "Configuration file of the cluster (default: SKUA_CONFIG, ./skua.conf, ~/.config/skua/skua.conf, /etc/skua/skua.conf, the local cluster's)");
+    root.option("--config", settings.config,
+                "Configuration file of the cluster (default: SKUA_CONFIG, ./skua.conf, ~/.config/skua/skua.conf, "
+                "/etc/skua/skua.conf, the local cluster's)");
     root.requireCommand();
     Commands all(root, settings);
     addCluster(all);

@@ -13,7 +13,7 @@ Task<Result<>> mkdir(Client& client, std::string path, u32 mode, bool parents) {
     co_return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 void addMkdir(Commands& all) {
     struct Options {
@@ -26,11 +26,12 @@ void addMkdir(Commands& all) {
         char* end = nullptr;
         const u32 mode = static_cast<u32>(std::strtoul(o->mode.c_str(), &end, 8));
         if (*end || mode > 07777) return usage("--mode " + o->mode + ": write an octal number, as 755");
-        return forEachPath(all.settings, o->paths, [&](Client& client, std::string path) { return mkdir(client, std::move(path), mode, o->parents); });
+        return forEachPath(all.settings, o->paths,
+                           [&](Client& client, std::string path) { return mkdir(client, std::move(path), mode, o->parents); });
     });
     f.positional("PATH", o->paths, "Paths in skua");
     f.flag("-p,--parents", o->parents, "Those on the way, too; one that is there is fine");
     f.option("-m,--mode", o->mode, "Permissions, octal");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -50,4 +50,4 @@ Result<u32> applyMode(const std::string& text, u32 mode) {
     return wrong;
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

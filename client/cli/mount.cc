@@ -17,7 +17,7 @@ int mountHere(const Settings& settings, const std::string& point, const std::vec
     return done ? kFine : fail(done.error().detail);
 }
 
-}  // namespace
+} // namespace
 
 void addMount(Commands& all) {
     struct Options {
@@ -26,17 +26,19 @@ void addMount(Commands& all) {
         bool force = false;
     };
     auto m = std::make_shared<Options>();
-    Flags& mount = all.add("mount", "Mounts the file system", "skua mount ~/skua", [&all, m] { return mountHere(all.settings, m->point, m->options); });
+    Flags& mount = all.add("mount", "Mounts the file system", "skua mount ~/skua",
+                           [&all, m] { return mountHere(all.settings, m->point, m->options); });
     mount.positional("DIR", m->point, "An empty directory");
     mount.repeated("-o", m->options, "Options of the driver, as ro,allow_other,attr_timeout=1,async_close: see skua-fuse --help");
     auto u = std::make_shared<Options>();
-    Flags& umount = all.add("umount", "Takes a mount away; waits until everything is committed; who uses it is named", "skua umount ~/skua", [&all, u] {
-        if (!all.settings.config.empty()) ::setenv("SKUA_CONFIG", all.settings.config.c_str(), 1);
-        auto done = unmountNow(u->point, u->force);
-        return done ? kFine : fail(done.error().detail);
-    });
+    Flags& umount = all.add("umount", "Takes a mount away; waits until everything is committed; who uses it is named",
+                            "skua umount ~/skua", [&all, u] {
+                                if (!all.settings.config.empty()) ::setenv("SKUA_CONFIG", all.settings.config.c_str(), 1);
+                                auto done = unmountNow(u->point, u->force);
+                                return done ? kFine : fail(done.error().detail);
+                            });
     umount.positional("DIR", u->point, "The mount point");
     umount.flag("--force", u->force, "At once, though somebody uses it (lazily)");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -20,8 +20,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kReadyMs = 60'000;        // until the driver serves
-constexpr u64 kEndMs = 90'000;          // until it has committed what it has, and ended
+constexpr int kReadyMs = 60'000; // until the driver serves
+constexpr u64 kEndMs = 90'000;   // until it has committed what it has, and ended
 
 // "\040" in the kernel's table is a space.
 std::string plain(const std::string& text) {
@@ -65,15 +65,23 @@ std::string firstLine(const std::string& path) {
 
 Result<> usable(const std::string& point) {
     struct stat st;
-    if (stat(point.c_str(), &st) != 0 && (errno == ENOTCONN || errno == ECONNABORTED)) (void)takeAway(point, true);     // of a driver that died
-    if (stat(point.c_str(), &st) != 0) return Error(fromErrno(errno), point + ": " + std::strerror(errno) + "; make it: mkdir -p " + point);
+    if (stat(point.c_str(), &st) != 0 && (errno == ENOTCONN || errno == ECONNABORTED))
+        (void)takeAway(point, true); // of a driver that died
+    if (stat(point.c_str(), &st) != 0)
+        return Error(fromErrno(errno), point + ": " + std::strerror(errno) + "; make it: mkdir -p " + point);
     if (!S_ISDIR(st.st_mode)) return Error(Code::NotDirectory, point + " is not a directory");
-    if (const std::string type = mountedType(point); !type.empty()) return Error(Code::Exists, point + " has a file system of type " + type + " mounted already");
+    if (const std::string type = mountedType(point); !type.empty())
+        return Error(Code::Exists, point + " has a file system of type " + type + " mounted already");
     std::error_code ec;
-    if (!fs::is_empty(point, ec)) return Error(Code::NotEmpty, point + " is not empty; mount on an empty directory: mkdir -p " + point + "-skua");
-    if (access("/dev/fuse", F_OK) != 0) return Error(Code::NotSupported, "there is no /dev/fuse here: modprobe fuse; in a container: docker run --device /dev/fuse --cap-add SYS_ADMIN");
+    if (!fs::is_empty(point, ec))
+        return Error(Code::NotEmpty, point + " is not empty; mount on an empty directory: mkdir -p " + point + "-skua");
+    if (access("/dev/fuse", F_OK) != 0)
+        return Error(
+            Code::NotSupported,
+            "there is no /dev/fuse here: modprobe fuse; in a container: docker run --device /dev/fuse --cap-add SYS_ADMIN");
     if (access("/dev/fuse", R_OK | W_OK) != 0)
-        return Error(Code::Denied, "/dev/fuse cannot be used (" + std::string(std::strerror(errno)) + "); in a container: docker run --device /dev/fuse --cap-add SYS_ADMIN");
+        return Error(Code::Denied, "/dev/fuse cannot be used (" + std::string(std::strerror(errno)) +
+                                       "); in a container: docker run --device /dev/fuse --cap-add SYS_ADMIN");
     return Ok{};
 }
 
@@ -86,7 +94,7 @@ std::string await(int fd) {
     return line;
 }
 
-}  // namespace
+} // namespace
 
 std::string absolutePoint(const std::string& point) {
     std::error_code ec;
@@ -137,7 +145,8 @@ std::vector<MountPoint> mountsOf(const LocalCluster& keeper) {
         if (!name.starts_with("mount")) continue;
         const std::string line = firstLine(keeper.path("run/" + name + ".transport"));
         const auto equals = line.find("transport=");
-        all.push_back({name, firstLine(keeper.path("run/" + name + ".point")), equals == line.npos ? "" : line.substr(equals + 10)});
+        all.push_back(
+            {name, firstLine(keeper.path("run/" + name + ".point")), equals == line.npos ? "" : line.substr(equals + 10)});
     }
     return all;
 }
@@ -149,13 +158,17 @@ Result<> mountNow(const std::string& config, const std::string& wanted, const st
     for (const char* below : {"run", "logs"}) fs::create_directories(keeper.path(below), ec);
     std::string name = "mount";
     std::vector<MountPoint> known = mountsOf(keeper);
-    auto taken = [&](const std::string& n) { return std::ranges::any_of(known, [&](const MountPoint& m) { return m.name == n && m.point != point && keeper.running(m.name); }); };
+    auto taken = [&](const std::string& n) {
+        return std::ranges::any_of(
+            known, [&](const MountPoint& m) { return m.name == n && m.point != point && keeper.running(m.name); });
+    };
     for (int i = 1; taken(name); i++) name = "mount-" + std::to_string(i);
     for (const MountPoint& m : known) {
         if (m.point != point) continue;
         name = m.name;
         struct stat st;
-        if (keeper.running(name) && mountedType(point).starts_with("fuse.skua") && stat(point.c_str(), &st) == 0) return Ok{};      // the same again
+        if (keeper.running(name) && mountedType(point).starts_with("fuse.skua") && stat(point.c_str(), &st) == 0)
+            return Ok{}; // the same again
     }
     TRY_OK(usable(point));
     if (geteuid() == 0)
@@ -180,7 +193,8 @@ Result<> mountNow(const std::string& config, const std::string& wanted, const st
         (void)keeper.waitGone(name, 5000);
         const std::string why = line.empty() ? keeper.lastLogLine(name) : line;
         keeper.remove(name);
-        return Error(Code::Io, point + " could not be mounted: " + (why.empty() ? "skua-fuse said nothing; see " + keeper.logPath(name) : why));
+        return Error(Code::Io, point + " could not be mounted: " +
+                                   (why.empty() ? "skua-fuse said nothing; see " + keeper.logPath(name) : why));
     }
     TRY_OK(writeWhole(keeper.path("run/" + name + ".point"), point + "\n"));
     return writeWhole(keeper.path("run/" + name + ".transport"), line + "\n");
@@ -190,7 +204,8 @@ Result<> unmountNow(const std::string& wanted, bool lazily) {
     const std::string point = absolutePoint(wanted);
     const std::string type = mountedType(point);
     std::vector<LocalCluster> keepers{LocalCluster(homeFolder() + "/.local/state/skua"), LocalCluster(defaultClusterFolder())};
-    if (auto config = Config::find(""); config && !config->file().empty()) keepers.push_back(keeperOf(fs::absolute(config->file()).string()));
+    if (auto config = Config::find(""); config && !config->file().empty())
+        keepers.push_back(keeperOf(fs::absolute(config->file()).string()));
     // The driver's own command says which cluster it is of.
     LocalCluster* keeper = nullptr;
     std::string name;
@@ -209,13 +224,15 @@ Result<> unmountNow(const std::string& wanted, bool lazily) {
     if (!takeAway(point, lazily)) {
         std::string who;
         for (const auto& user : usersOf(point)) who += (who.empty() ? "" : ", ") + user;
-        return Error(Code::Busy, point + (who.empty() ? std::string(" is busy") : " is used by " + who) + "; close these, or --force");
+        return Error(Code::Busy,
+                     point + (who.empty() ? std::string(" is busy") : " is used by " + who) + "; close these, or --force");
     }
     if (!keeper) return Ok{};
     if (!keeper->waitGone(name, lazily ? 10'000 : kEndMs))
-        return Error(Code::Busy, point + " is gone, but its driver still works: pid " + std::to_string(keeper->running(name).value_or(0)) + ", log " + keeper->logPath(name));
+        return Error(Code::Busy, point + " is gone, but its driver still works: pid " +
+                                     std::to_string(keeper->running(name).value_or(0)) + ", log " + keeper->logPath(name));
     keeper->remove(name);
     return Ok{};
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

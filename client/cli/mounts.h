@@ -12,7 +12,7 @@ namespace skua::cli {
 
 struct MountPoint {
     std::string name, point;
-    std::string transport;                      // "io_uring" or "dev_fuse", as the driver said
+    std::string transport; // "io_uring" or "dev_fuse", as the driver said
 };
 
 // Absolute, links above it resolved; the mount point itself, which may be dead, is not touched.
@@ -31,4 +31,4 @@ Result<> mountNow(const std::string& config, const std::string& point, const std
 // Waits until the driver has ended, so that everything written is committed. Busy: names who uses it.
 Result<> unmountNow(const std::string& point, bool lazily);
 
-}  // namespace skua::cli
+} // namespace skua::cli

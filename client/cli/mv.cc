@@ -25,7 +25,7 @@ Task<int> mv(Client& client, std::vector<std::string> sources, std::string targe
     co_return code;
 }
 
-}  // namespace
+} // namespace
 
 void addMv(Commands& all) {
     auto o = std::make_shared<MvFlags>();
@@ -50,4 +50,4 @@ void addMv(Commands& all) {
     f.flag("--exchange", o->exchange, "Each gets the other's name");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

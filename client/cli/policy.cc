@@ -47,34 +47,27 @@ Result<> apply(Policy& policy, const std::string& setting) {
         TRY(policy.scheme, parseScheme(value));
     } else if (key == "cell" || key == "span") {
         u64 bytes = 0;
-        if (!none) {
-            TRY(bytes, parseBytes(value));
-        }
+        if (!none) { TRY(bytes, parseBytes(value)); }
         if (bytes > kMaxSpan) return Error(Code::Invalid, key + ": at most 512M");
         (key == "cell" ? policy.cell : policy.span) = static_cast<u32>(bytes);
     } else if (key == "inline") {
         u64 bytes = 0;
-        if (!none) {
-            TRY(bytes, parseBytes(value));
-        }
+        if (!none) { TRY(bytes, parseBytes(value)); }
         if (bytes > kMaxInline) return Error(Code::Invalid, "inline: at most 64K");
         policy.inline_most = none ? 0 : static_cast<u32>(bytes) + 1;
     } else if (key == "retention") {
         u64 ns = 0;
-        if (!none) {
-            TRY(ns, parseDuration(value));
-        }
+        if (!none) { TRY(ns, parseDuration(value)); }
         policy.retention = none ? 0 : ns + 1;
     } else if (key == "class") {
         policy.disk_class = value;
     } else if (key == "quota_bytes" || key == "quota_entries") {
         u64 n = 0;
-        if (!none) {
-            TRY(n, parseBytes(value));
-        }
+        if (!none) { TRY(n, parseBytes(value)); }
         (key == "quota_bytes" ? policy.quota_bytes : policy.quota_entries) = n;
     } else {
-        return Error(Code::Invalid, "\"" + key + "\" is none of scheme, cell, span, inline, retention, class, quota_bytes, quota_entries");
+        return Error(Code::Invalid,
+                     "\"" + key + "\" is none of scheme, cell, span, inline, retention, class, quota_bytes, quota_entries");
     }
     return Ok{};
 }
@@ -95,7 +88,8 @@ nlohmann::json json(const Policy& p) {
 std::string text(const Policy& p) {
     std::string out, scheme;
     for (const SchemeStep& s : p.scheme)
-        scheme += (scheme.empty() ? "" : ",") + (s.up_to < kMaxSpan ? std::to_string(s.up_to) + ":" : std::string()) + std::to_string(s.data) + "+" + std::to_string(s.parity);
+        scheme += (scheme.empty() ? "" : ",") + (s.up_to < kMaxSpan ? std::to_string(s.up_to) + ":" : std::string()) +
+                  std::to_string(s.data) + "+" + std::to_string(s.parity);
     if (!scheme.empty()) out += "  scheme=" + scheme + "\n";
     if (p.cell) out += "  cell=" + std::to_string(p.cell) + "\n";
     if (p.span) out += "  span=" + std::to_string(p.span) + "\n";
@@ -135,7 +129,7 @@ Task<Result<>> set(Client& client, std::string path, std::vector<std::string> se
     co_return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 void addPolicy(Commands& all) {
     auto o = std::make_shared<PolicyFlags>();
@@ -146,17 +140,20 @@ void addPolicy(Commands& all) {
     });
     g.positional("DIR", o->path, "A directory in skua");
     g.flag("--json", o->json, "As JSON");
-    Flags& s = all.add("policy set", "Changes how what is written below a directory is stored", "skua policy set /photos scheme=64K:1+2,4+2 retention=30d", [&all, o] {
-        auto path = remotePath(o->path);
-        if (!path) return usage(path.error().detail);
-        Policy check;
-        for (const auto& one : o->settings)
-            if (auto fine = apply(check, one); !fine) return usage(fine.error().detail);
-        return withClient(all.settings, [&](Client& client) { return set(client, *path, o->settings, o->json); });
-    });
+    Flags& s =
+        all.add("policy set", "Changes how what is written below a directory is stored",
+                "skua policy set /photos scheme=64K:1+2,4+2 retention=30d", [&all, o] {
+                    auto path = remotePath(o->path);
+                    if (!path) return usage(path.error().detail);
+                    Policy check;
+                    for (const auto& one : o->settings)
+                        if (auto fine = apply(check, one); !fine) return usage(fine.error().detail);
+                    return withClient(all.settings, [&](Client& client) { return set(client, *path, o->settings, o->json); });
+                });
     s.positional("DIR", o->path, "A directory in skua");
-    s.positional("KEY=VALUE", o->settings, "scheme, cell, span, inline, retention, class, quota_bytes, quota_entries; an empty value inherits again");
+    s.positional("KEY=VALUE", o->settings,
+                 "scheme, cell, span, inline, retention, class, quota_bytes, quota_entries; an empty value inherits again");
     s.flag("--json", o->json, "As JSON");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -43,7 +43,8 @@ void Progress::line() const {
         std::fill_n(bar.begin(), static_cast<std::ptrdiff_t>(part * 24), '#');
         const u64 left = rate > 0 ? static_cast<u64>(static_cast<double>(bytes_total - std::min(bytes, bytes_total)) / rate) : 0;
         char tail[48];
-        std::snprintf(tail, sizeof tail, " %3.0f%%  %llu:%02llu left", part * 100, static_cast<unsigned long long>(left / 60), static_cast<unsigned long long>(left % 60));
+        std::snprintf(tail, sizeof tail, " %3.0f%%  %llu:%02llu left", part * 100, static_cast<unsigned long long>(left / 60),
+                      static_cast<unsigned long long>(left % 60));
         text = "[" + bar + "]" + tail + "  ";
     }
     text += humanBytes(bytes) + ", " + std::to_string(files) + " files, " + humanBytes(static_cast<u64>(rate)) + "/s";
@@ -51,4 +52,4 @@ void Progress::line() const {
     std::fflush(stderr);
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -8,12 +8,12 @@ namespace skua::cli {
 
 class Progress {
 public:
-    explicit Progress(Clock& clock);    // shows nothing unless stderr is a terminal
+    explicit Progress(Clock& clock); // shows nothing unless stderr is a terminal
     void start();
-    Task<> stop();                      // and wipes the line
+    Task<> stop(); // and wipes the line
 
     u64 bytes = 0, files = 0;
-    u64 bytes_total = 0;                // 0: not known
+    u64 bytes_total = 0; // 0: not known
     double seconds() const;
 
 private:
@@ -26,4 +26,4 @@ private:
     TaskGroup tasks_;
 };
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -14,7 +14,7 @@ Task<Result<>> purge(Client& client, std::string path, bool as_json) {
     co_return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 void addPurge(Commands& all) {
     struct Options {
@@ -22,13 +22,14 @@ void addPurge(Commands& all) {
         bool json = false;
     };
     auto o = std::make_shared<Options>();
-    Flags& f = all.add("purge", "Ends the retention of all past versions of a path; they are gone in 30 minutes", "skua purge /secret.txt", [&all, o] {
-        auto path = remotePath(o->path);
-        if (!path) return usage(path.error().detail);
-        return withClient(all.settings, [&](Client& client) { return purge(client, *path, o->json); });
-    });
+    Flags& f = all.add("purge", "Ends the retention of all past versions of a path; they are gone in 30 minutes",
+                       "skua purge /secret.txt", [&all, o] {
+                           auto path = remotePath(o->path);
+                           if (!path) return usage(path.error().detail);
+                           return withClient(all.settings, [&](Client& client) { return purge(client, *path, o->json); });
+                       });
     f.positional("PATH", o->path, "A path in skua; it need not exist any more");
     f.flag("--json", o->json, "As JSON");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -29,23 +29,24 @@ Task<int> put(client::Process& process, PutFlags flags, u32 mode) {
     co_return kFine;
 }
 
-}  // namespace
+} // namespace
 
 void addPut(Commands& all) {
     auto o = std::make_shared<PutFlags>();
-    Flags& f = all.add("put", "Stores standard input as a file; it appears when it is whole", "tar c src | skua put /backup/src.tar", [&all, o] {
-        u32 mode = 0644;
-        if (!o->mode.empty()) {
-            char* end = nullptr;
-            mode = static_cast<u32>(std::strtoul(o->mode.c_str(), &end, 8));
-            if (*end || mode > 07777) return usage("--mode " + o->mode + ": write an octal number, as 644");
-        }
-        return withProcess(all.settings, [&](client::Process& process) { return process.run(put(process, *o, mode)); });
-    });
+    Flags& f = all.add(
+        "put", "Stores standard input as a file; it appears when it is whole", "tar c src | skua put /backup/src.tar", [&all, o] {
+            u32 mode = 0644;
+            if (!o->mode.empty()) {
+                char* end = nullptr;
+                mode = static_cast<u32>(std::strtoul(o->mode.c_str(), &end, 8));
+                if (*end || mode > 07777) return usage("--mode " + o->mode + ": write an octal number, as 644");
+            }
+            return withProcess(all.settings, [&](client::Process& process) { return process.run(put(process, *o, mode)); });
+        });
     f.positional("PATH", o->path, "Its path in skua");
     f.option("--mode", o->mode, "Permissions, octal (default: 644)");
     f.flag("--no-replace", o->no_replace, "Fail if the name is taken");
     f.flag("--json", o->json, "Print its attributes as JSON");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

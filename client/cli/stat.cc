@@ -33,24 +33,27 @@ Task<int> stat(Client& client, const StatFlags& flags) {
         }
         char mode[8];
         std::snprintf(mode, sizeof mode, "%04o", a.mode & 07777);
-        print("  path " + place->path + "\n  mode " + modeText(a.mode) + " (" + mode + ")   uid " + std::to_string(a.uid) + "   gid " + std::to_string(a.gid) + "   links " +
-              std::to_string(a.nlink) + "\n  size " + std::to_string(a.size) + "   stored " + std::to_string(a.stored) +
-              (a.inode.isDirectory() ? "   entries " + std::to_string(a.entries) : std::string()) + "\n inode " + std::to_string(a.inode.value) + "   shard " +
-              std::to_string(a.inode.shard().value) + "   content " + std::to_string(a.content.value) + "   generation " + std::to_string(a.generation.value) + "\n mtime " +
+        print("  path " + place->path + "\n  mode " + modeText(a.mode) + " (" + mode + ")   uid " + std::to_string(a.uid) +
+              "   gid " + std::to_string(a.gid) + "   links " + std::to_string(a.nlink) + "\n  size " + std::to_string(a.size) +
+              "   stored " + std::to_string(a.stored) +
+              (a.inode.isDirectory() ? "   entries " + std::to_string(a.entries) : std::string()) + "\n inode " +
+              std::to_string(a.inode.value) + "   shard " + std::to_string(a.inode.shard().value) + "   content " +
+              std::to_string(a.content.value) + "   generation " + std::to_string(a.generation.value) + "\n mtime " +
               humanTime(a.mtime) + "   ctime " + humanTime(a.ctime) + "   birth " + humanTime(a.birth) + "\n");
     }
     if (flags.json) print(flags.paths.size() == 1 && json.size() == 1 ? json[0] : json);
     co_return code;
 }
 
-}  // namespace
+} // namespace
 
 void addStat(Commands& all) {
     auto o = std::make_shared<StatFlags>();
-    Flags& f = all.add("stat", "Shows all that is known of a path", "skua stat /photos/1.jpg", [&all, o] { return withClientCode(all.settings, [&](Client& client) { return stat(client, *o); }); });
+    Flags& f = all.add("stat", "Shows all that is known of a path", "skua stat /photos/1.jpg",
+                       [&all, o] { return withClientCode(all.settings, [&](Client& client) { return stat(client, *o); }); });
     f.positional("PATH", o->paths, "Paths in skua");
     f.flag("-L,--dereference", o->follow, "What a symlink leads to");
     f.flag("--json", o->json, "As JSON");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

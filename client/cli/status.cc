@@ -65,7 +65,9 @@ std::map<u32, GroupFacts> groupFacts(client::Process& process) {
     if (!keys) return {};
     std::vector<net::Address> hosts;
     for (const auto& s : process.client().cluster.map().servers)
-        if (s.role == registry::ServerRole::kRegistry || s.role == registry::ServerRole::kCoordinator || s.role == registry::ServerRole::kShard) hosts.push_back(s.address);
+        if (s.role == registry::ServerRole::kRegistry || s.role == registry::ServerRole::kCoordinator ||
+            s.role == registry::ServerRole::kShard)
+            hosts.push_back(s.address);
     net::Pool pool(process.ring(), net::Credentials::server(*keys, "skua status"));
     auto all = process.run(askHosts(pool, hosts));
     (void)process.run(pool.stop());
@@ -85,7 +87,8 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
     out["disks"] = nlohmann::json::array();
     out["groups"] = nlohmann::json::array();
     auto nameOf = [&](ServerId id) {
-        for (const auto& s : map.servers) if (s.id == id) return s.name;
+        for (const auto& s : map.servers)
+            if (s.id == id) return s.name;
         return std::string("?");
     };
     u64 servers_up = 0, disks_up = 0, led = 0;
@@ -93,33 +96,60 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
         auto h = hints.find(s.id.value);
         const bool up = h != hints.end() && h->second.up;
         servers_up += up;
-        out["servers"].push_back({{"name", s.name}, {"role", roleName(s.role)}, {"address", s.address.text}, {"domain", s.domain}, {"up", up}, {"incarnation", s.incarnation.value}});
+        out["servers"].push_back({{"name", s.name},
+                                  {"role", roleName(s.role)},
+                                  {"address", s.address.text},
+                                  {"domain", s.domain},
+                                  {"up", up},
+                                  {"incarnation", s.incarnation.value}});
     }
     for (const auto& [_, d] : client.cluster.services()) {
         const bool up = d.up && d.state == registry::DiskState::kUp;
         disks_up += up;
         std::string server;
-        for (const auto& row : map.disks) if (row.id == d.id) server = nameOf(row.server);
-        out["disks"].push_back({{"id", d.id.value}, {"server", server}, {"state", stateName(d.state)}, {"up", up}, {"capacity", d.capacity}, {"free", d.free}, {"used", d.used}, {"incarnation", d.incarnation.value}});
+        for (const auto& row : map.disks)
+            if (row.id == d.id) server = nameOf(row.server);
+        out["disks"].push_back({{"id", d.id.value},
+                                {"server", server},
+                                {"state", stateName(d.state)},
+                                {"up", up},
+                                {"capacity", d.capacity},
+                                {"free", d.free},
+                                {"used", d.used},
+                                {"incarnation", d.incarnation.value}});
     }
     for (const auto& g : map.groups) {
         std::string leader;
         nlohmann::json members = nlohmann::json::array();
         for (ServerId m : g.members) {
             members.push_back(nameOf(m));
-            if (auto h = hints.find(m.value); h != hints.end() && h->second.up && std::find(h->second.leads.begin(), h->second.leads.end(), g.id) != h->second.leads.end()) leader = nameOf(m);
+            if (auto h = hints.find(m.value);
+                h != hints.end() && h->second.up &&
+                std::find(h->second.leads.begin(), h->second.leads.end(), g.id) != h->second.leads.end())
+                leader = nameOf(m);
         }
         led += !leader.empty();
-        nlohmann::json one = {{"kind", kindName(g.id)}, {"id", numberOf(g.id)}, {"leader", leader}, {"members", members}, {"formatted", g.formatted}};
+        nlohmann::json one = {{"kind", kindName(g.id)},
+                              {"id", numberOf(g.id)},
+                              {"leader", leader},
+                              {"members", members},
+                              {"formatted", g.formatted}};
         if (auto f = facts.find(g.id.value); f != facts.end()) {
             one["term"] = f->second.term;
             one["trouble"] = f->second.trouble;
         } else {
-            one["term"] = nullptr;          // only servers are told
+            one["term"] = nullptr; // only servers are told
         }
         out["groups"].push_back(std::move(one));
     }
-    if (space) out["space"] = {{"capacity", space->capacity}, {"free", space->free}, {"used", space->used}, {"files", space->files}, {"directories", space->directories}, {"bytes", space->bytes}, {"past_bytes", space->past_bytes}};
+    if (space)
+        out["space"] = {{"capacity", space->capacity},
+                        {"free", space->free},
+                        {"used", space->used},
+                        {"files", space->files},
+                        {"directories", space->directories},
+                        {"bytes", space->bytes},
+                        {"past_bytes", space->past_bytes}};
     healthy = servers_up == map.servers.size() && disks_up == map.disks.size() && led == map.groups.size() && space.has_value();
     out["healthy"] = healthy;
     out["mounts"] = nlohmann::json::array();
@@ -129,18 +159,28 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
         co_return Ok{};
     }
     std::string text = healthy ? "healthy" : "NOT HEALTHY";
-    text += ": " + std::to_string(servers_up) + "/" + std::to_string(map.servers.size()) + " servers, " + std::to_string(led) + "/" + std::to_string(map.groups.size()) + " groups led, " +
-            std::to_string(disks_up) + "/" + std::to_string(map.disks.size()) + " disks up\n";
+    text += ": " + std::to_string(servers_up) + "/" + std::to_string(map.servers.size()) + " servers, " + std::to_string(led) +
+            "/" + std::to_string(map.groups.size()) + " groups led, " + std::to_string(disks_up) + "/" +
+            std::to_string(map.disks.size()) + " disks up\n";
     if (space)
-        text += "space: " + humanBytes(space->used) + " used, " + humanBytes(space->free) + " free of " + humanBytes(space->capacity) + " raw; " + std::to_string(space->files) + " files, " +
-                std::to_string(space->directories) + " directories, " + humanBytes(space->bytes) + "; past versions " + humanBytes(space->past_bytes) + "\n";
+        text += "space: " + humanBytes(space->used) + " used, " + humanBytes(space->free) + " free of " +
+                humanBytes(space->capacity) + " raw; " + std::to_string(space->files) + " files, " +
+                std::to_string(space->directories) + " directories, " + humanBytes(space->bytes) + "; past versions " +
+                humanBytes(space->past_bytes) + "\n";
     else text += "space: unknown, " + space.error().message() + "\n";
     for (const auto& s : out["servers"])
-        if (!s["up"].get<bool>()) text += "server " + s["name"].get<std::string>() + " at " + s["address"].get<std::string>() + " is away\n";
+        if (!s["up"].get<bool>())
+            text += "server " + s["name"].get<std::string>() + " at " + s["address"].get<std::string>() + " is away\n";
     for (const auto& d : out["disks"])
-        if (!d["up"].get<bool>()) text += "disk " + std::to_string(d["id"].get<u64>()) + " of " + d["server"].get<std::string>() + ": " + d["state"].get<std::string>() + ", silent\n";
+        if (!d["up"].get<bool>())
+            text += "disk " + std::to_string(d["id"].get<u64>()) + " of " + d["server"].get<std::string>() + ": " +
+                    d["state"].get<std::string>() + ", silent\n";
     for (const auto& g : out["groups"])
-        if (g["leader"].get<std::string>().empty()) text += "group " + g["kind"].get<std::string>() + " " + std::to_string(g["id"].get<u64>()) + " has no leader" + (g.contains("trouble") && !g["trouble"].get<std::string>().empty() ? ": " + g["trouble"].get<std::string>() : std::string()) + "\n";
+        if (g["leader"].get<std::string>().empty())
+            text += "group " + g["kind"].get<std::string>() + " " + std::to_string(g["id"].get<u64>()) + " has no leader" +
+                    (g.contains("trouble") && !g["trouble"].get<std::string>().empty() ? ": " + g["trouble"].get<std::string>()
+                                                                                       : std::string()) +
+                    "\n";
     print(text);
     co_return Ok{};
 }
@@ -149,19 +189,24 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
 void sayLocal(const std::string& config) {
     const LocalCluster cluster = keeperOf(config);
     for (const auto& m : mountsOf(cluster))
-        if (cluster.running(m.name)) print("mounted at " + m.point + ", requests by " + (m.transport == "io_uring" ? "FUSE over io_uring" : "/dev/fuse") + "\n");
+        if (cluster.running(m.name))
+            print("mounted at " + m.point + ", requests by " + (m.transport == "io_uring" ? "FUSE over io_uring" : "/dev/fuse") +
+                  "\n");
     for (const auto& name : cluster.names())
-        if (!cluster.running(name)) print("process " + name + " has ended; `skua cluster start " + name + "` starts it; its last line: " + cluster.lastLogLine(name) + "\n");
+        if (!cluster.running(name))
+            print("process " + name + " has ended; `skua cluster start " + name +
+                  "` starts it; its last line: " + cluster.lastLogLine(name) + "\n");
 }
 
-}  // namespace
+} // namespace
 
 void addStatus(Commands& all) {
     auto json = std::make_shared<bool>(false);
     Flags& f = all.add("status", "Health at a glance: servers, groups, disks, space", "skua status --json", [&all, json] {
         bool healthy = false;
         return withProcess(all.settings, [&](client::Process& process) {
-            auto done = process.run(status(process.client(), *json, groupFacts(process), mountsOf(keeperOf(process.config().file())), healthy));
+            auto done = process.run(
+                status(process.client(), *json, groupFacts(process), mountsOf(keeperOf(process.config().file())), healthy));
             if (!done) return fail(done.error());
             if (!*json) sayLocal(process.config().file());
             return kFine;
@@ -170,4 +215,4 @@ void addStatus(Commands& all) {
     f.flag("--json", *json, "As JSON: servers[], disks[], groups[], space");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -22,4 +22,4 @@ private:
     std::unique_ptr<Inner> inner_;
 };
 
-}  // namespace skua::cli
+} // namespace skua::cli

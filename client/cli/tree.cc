@@ -47,14 +47,15 @@ Task<int> tree(Client& client, const TreeFlags& flags) {
     co_return walk.failures ? kFailed : kFine;
 }
 
-}  // namespace
+} // namespace
 
 void addTree(Commands& all) {
     auto o = std::make_shared<TreeFlags>();
-    Flags& f = all.add("tree", "Draws a directory with all below it", "skua tree --depth 2 /photos", [&all, o] { return withClientCode(all.settings, [&](Client& client) { return tree(client, *o); }); });
+    Flags& f = all.add("tree", "Draws a directory with all below it", "skua tree --depth 2 /photos",
+                       [&all, o] { return withClientCode(all.settings, [&](Client& client) { return tree(client, *o); }); });
     f.positional("PATH", o->path, "Where (default: /)", false);
     f.option("--depth", o->depth, "How many levels");
     f.flag("--json", o->json, "As JSON");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

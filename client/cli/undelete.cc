@@ -21,7 +21,9 @@ Task<Result<>> undelete(Client& client, const UndeleteFlags& flags, std::string 
         Wall until;
         if (flags.number > 0) {
             CO_TRY(auto all, co_await fs.versions(path));
-            if (flags.number > all.size()) co_return Error(Code::NotFound, path + " has " + std::to_string(all.size()) + " versions; `skua versions` lists them");
+            if (flags.number > all.size())
+                co_return Error(Code::NotFound,
+                                path + " has " + std::to_string(all.size()) + " versions; `skua versions` lists them");
             until = all[flags.number - 1].until;
         }
         CO_TRY_OK(co_await fs.undelete(path, to, until));
@@ -30,7 +32,7 @@ Task<Result<>> undelete(Client& client, const UndeleteFlags& flags, std::string 
     co_return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 void addUndelete(Commands& all) {
     auto o = std::make_shared<UndeleteFlags>();
@@ -53,4 +55,4 @@ void addUndelete(Commands& all) {
     f.flag("--json", o->json, "As JSON");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

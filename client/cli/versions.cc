@@ -17,19 +17,25 @@ Task<Result<>> versions(Client& client, std::string path, bool as_json) {
         number++;
         const char* kind = v.kind == client::Version::Kind::kContent ? "content" : v.directory ? "directory" : "file";
         if (as_json) {
-            json.push_back({{"number", number}, {"kind", kind}, {"inode", v.inode.value}, {"until_ns", v.until.value}, {"kept_until_ns", v.purge.value}, {"mtime_ns", v.mtime.value}, {"size", v.size}});
+            json.push_back({{"number", number},
+                            {"kind", kind},
+                            {"inode", v.inode.value},
+                            {"until_ns", v.until.value},
+                            {"kept_until_ns", v.purge.value},
+                            {"mtime_ns", v.mtime.value},
+                            {"size", v.size}});
             continue;
         }
         char line[256];
-        std::snprintf(line, sizeof line, "%3llu  %-9s %12s  until %s  kept until %s\n", static_cast<unsigned long long>(number), kind, humanBytes(v.size).c_str(), humanTime(v.until).c_str(),
-                      humanTime(v.purge).c_str());
+        std::snprintf(line, sizeof line, "%3llu  %-9s %12s  until %s  kept until %s\n", static_cast<unsigned long long>(number),
+                      kind, humanBytes(v.size).c_str(), humanTime(v.until).c_str(), humanTime(v.purge).c_str());
         print(line);
     }
     if (as_json) print(json);
     co_return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 void addVersions(Commands& all) {
     struct Options {
@@ -46,4 +52,4 @@ void addVersions(Commands& all) {
     f.flag("--json", o->json, "As JSON");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -29,7 +29,7 @@ Task<> walkInto(FileSystem& fs, Walked at, Walk& walk) {
     co_return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 Task<Result<>> walkTree(FileSystem& fs, std::string path, Walk& walk) {
     CO_TRY(client::Place place, co_await client::resolveExisting(fs.client().metadata, path, client::Follow::kLast));
@@ -41,4 +41,4 @@ Task<Result<>> walkTree(FileSystem& fs, std::string path, Walk& walk) {
     co_return Ok{};
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli

@@ -37,7 +37,8 @@ Task<Result<>> list(Client& client, std::string path, const XattrFlags& flags) {
     auto names = co_await client.metadata.listXattr(inode);
     if (!names) co_return client::withPath(names.error(), path);
     if (flags.json) print(nlohmann::json(*names));
-    else for (const auto& name : *names) print(name + "\n");
+    else
+        for (const auto& name : *names) print(name + "\n");
     co_return Ok{};
 }
 
@@ -48,11 +49,12 @@ Task<Result<>> removeOne(Client& client, std::string path, const XattrFlags& fla
     co_return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 void addXattr(Commands& all) {
     auto o = std::make_shared<XattrFlags>();
-    auto add = [&](const std::string& name, const std::string& help, const std::string& example, Task<Result<>> (*work)(Client&, std::string, const XattrFlags&)) -> Flags& {
+    auto add = [&](const std::string& name, const std::string& help, const std::string& example,
+                   Task<Result<>> (*work)(Client&, std::string, const XattrFlags&)) -> Flags& {
         Flags& f = all.add(name, help, example, [&all, o, work] {
             auto path = remotePath(o->path);
             if (!path) return usage(path.error().detail);
@@ -73,4 +75,4 @@ void addXattr(Commands& all) {
     r.positional("NAME", o->name, "Its name");
 }
 
-}  // namespace skua::cli
+} // namespace skua::cli
