@@ -114,7 +114,7 @@ def bench_copies(c):
 def bench_meta(c):
     sync, creates, mkdirs = [], [], []
     for i in range(ROUNDS):
-        sync.append(raw_disk(c.scratch)["sync_per_s"])
+        sync.append(raw_disk(c.scratch)["syncs_per_s"])
         duration = "1" if args.quick else "3"
         creates.append(json.loads(c.skua("bench", "meta", "--op", "create", "--in-flight", 16, "--seconds", duration, "--json").stdout)["ops_per_s"])
         mkdirs.append(json.loads(c.skua("bench", "meta", "--op", "mkdir", "--in-flight", 32, "--seconds", duration, "--json").stdout)["ops_per_s"])
