@@ -143,6 +143,8 @@ class Twins:
             flags |= os.O_CREAT
         if "read_create" in WITHOUT and flags & os.O_CREAT and flags & os.O_ACCMODE == os.O_RDONLY:
             flags |= os.O_RDWR
+        if "read_truncate" in WITHOUT and flags & os.O_TRUNC and flags & os.O_ACCMODE == os.O_RDONLY:
+            flags |= os.O_RDWR
         mode = self.random.choice([0o644, 0o600, 0o755, 0o4755])
         fds = [None, None]
 
@@ -163,9 +165,10 @@ class Twins:
 
     def map_read(self, i):
         def act(fd):
-            size = os.fstat(fd).st_size
-            if size == 0:
-                return "empty"
+            st = os.fstat(fd)
+            size = st.st_size
+            if size == 0 or not stat.S_ISREG(st.st_mode):
+                return "nothing"
             with mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ) as m:
                 return digest(m[:])
         self.on_slot("map_read", i, act)
@@ -174,8 +177,9 @@ class Twins:
         data, at = self.data(), self.offset()
 
         def act(fd):
-            size = os.fstat(fd).st_size
-            if size <= at:
+            st = os.fstat(fd)
+            size = st.st_size
+            if size <= at or not stat.S_ISREG(st.st_mode):
                 return "short"
             with mmap.mmap(fd, size) as m:
                 n = min(len(data), size - at)
@@ -196,7 +200,7 @@ class Twins:
     def seek_hole(self, i):
         """Where data and holes are may differ in grain; that all between them is zero may not."""
         def act(fd):
-            size, at = os.fstat(fd).st_size, 0
+            size, at = os.fstat(fd).st_size if stat.S_ISREG(os.fstat(fd).st_mode) else 0, 0
             while at < size:
                 try:
                     data = os.lseek(fd, at, os.SEEK_DATA)
