@@ -85,7 +85,7 @@ int startOne(const std::string& dir, const std::string& name) {
         auto mounted = mountNow(cluster->configPath(), command->back(), options);
         return mounted ? kFine : fail(mounted.error().detail);
     }
-    if (auto ok = startAndNote(*cluster, name, *command); !ok) return fail(ok.error());
+    if (auto ok = startAndNote(*cluster, name, *command); !ok) return fail(ok.error().detail);
     return kFine;
 }
 

@@ -147,15 +147,15 @@ int clusterUp(const Settings& settings, UpOptions o) {
                     {"--format", "--local", "--shards", std::to_string(o.shards), "--domains", std::to_string(o.disks)});
     if (set->retention) registry.insert(registry.end(), {"--retention", std::to_string(set->retention)});
     if (auto old = cluster.commandOf("registry-0"); old) registry = *old;
-    if (auto ok = startAndNote(cluster, "registry-0", registry); !ok) return fail(ok.error());
+    if (auto ok = startAndNote(cluster, "registry-0", registry); !ok) return fail(ok.error().detail);
     for (const auto& [program, name] : {std::pair{programs[1], "cdc-0"}, std::pair{programs[2], "shard-0"}})
-        if (auto ok = startAndNote(cluster, name, host(program, name)); !ok) return fail(ok.error());
+        if (auto ok = startAndNote(cluster, name, host(program, name)); !ok) return fail(ok.error().detail);
 
     const u64 share = freeBytes(cluster.dir()) / std::max<u64>(1, o.disks) / 10 * 9;
     for (u64 i = 0; i < o.disks; i++) {
         const std::string name = "blocks-" + std::to_string(i);
         if (auto old = cluster.commandOf(name); old) {
-            if (auto ok = startAndNote(cluster, name, *old); !ok) return fail(ok.error());
+            if (auto ok = startAndNote(cluster, name, *old); !ok) return fail(ok.error().detail);
             continue;
         }
         const std::string disk = i >= o.disk.size() ? cluster.path(name + "/disk0") : o.disk[i];
@@ -183,7 +183,7 @@ int clusterUp(const Settings& settings, UpOptions o) {
                                            cluster.logPath(name),
                                            "--log-level",
                                            set->log_level};
-        if (auto ok = startAndNote(cluster, name, run); !ok) return fail(ok.error());
+        if (auto ok = startAndNote(cluster, name, run); !ok) return fail(ok.error().detail);
     }
 
     Settings ours = settings;
