@@ -26,7 +26,7 @@ Task<> Mount::commitAll(u64 limit_ns) {
     while (again && ring.now() < until) {
         again = false;
         for (const NodePtr& node : nodes.all()) {
-            const bool due = node->pending || (node->content && node->content->dirty());
+            const bool due = node->pending || node->anyDeferred() || (node->content && node->content->dirty());
             if (!due || node->dropped || node->failed.code != Code::Ok) continue;
             again = true;
             auto done = co_await publish(node);
@@ -125,7 +125,7 @@ Task<Result<>> Mount::refresh(NodePtr node) {
     auto now = co_await client.metadata.getAttr(node->id);
     if (!now) co_return now.error();
     if (node->pending || node->changed != before) co_return Ok{}; // ours are newer
-    node->attributes = *now;
+    node->heard(*now);
     co_return Ok{};
 }
 

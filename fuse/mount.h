@@ -76,6 +76,8 @@ public:
 private:
     Task<Result<>> commitFresh(NodePtr node);
     Task<Result<>> commitExisting(NodePtr node);
+    Task<Result<>> commitAttributes(NodePtr node);
+    void committed(const NodePtr& node, const Attributes& now);
     Task<Result<>> commitInline(NodePtr node, Policy policy);
     Task<Result<>> commitWhole(NodePtr node, Policy policy, bool unconditionally);
     Task<Result<>> prepareStream(NodePtr node);

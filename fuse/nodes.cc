@@ -1,8 +1,18 @@
 #include "fuse/nodes.h"
 
 #include <sys/stat.h>
+#include <algorithm>
 
 namespace skua::fuse {
+
+void Node::heard(const Attributes& now) {
+    attributes = now;
+    if (deferred.mode) attributes.mode = (attributes.mode & S_IFMT) | *deferred.mode;
+    if (deferred.uid) attributes.uid = *deferred.uid;
+    if (deferred.gid) attributes.gid = *deferred.gid;
+    if (deferred.atime) attributes.atime = *deferred.atime;
+    if (deferred.mtime) attributes.mtime = *deferred.mtime;
+}
 
 Nodes::Nodes() {
     auto root = std::make_shared<Node>();
@@ -34,7 +44,7 @@ NodePtr Nodes::find(InodeId id) {
 NodePtr Nodes::looked(InodeId id, const Attributes& attributes, InodeId dir, const std::string& name) {
     NodePtr node = of(inoOf(id));
     node->lookups++;
-    if (!node->pending) node->attributes = attributes;
+    if (!node->pending) node->heard(attributes);
     hint(node, dir, name);
     return node;
 }
@@ -50,6 +60,7 @@ void Nodes::forget(u64 ino, u64 lookups) {
 void Nodes::release(const NodePtr& node) {
     if (node->lookups > 0 || node->handles > 0 || node->pending || node->ino == 1) return;
     if (node->content && node->content->dirty() && !node->dropped) return;
+    if (node->anyDeferred()) return;
     unhint(node);
     auto it = nodes_.find(node->ino);
     if (it != nodes_.end() && it->second == node) nodes_.erase(it);

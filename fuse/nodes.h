@@ -34,6 +34,8 @@ struct Node {
     client::NewId newId; // pending
     bool contentUsed = false; // pending: newId's content went into a commit that failed
     std::vector<shard::Xattr> xattrs; // pending
+    bool exclusive = false; // made here with O_EXCL and open since: what fchmod and others say goes with the content
+    shard::SetAttr deferred; // exclusive: that, until it is committed
     std::shared_ptr<Content> content; // regular files that are open, or not committed yet
     Error failed; // the last commit's; told by close and fsync
     bool told = false; // somebody heard of it
@@ -43,6 +45,9 @@ struct Node {
     Semaphore lock{1}; // who changes or commits content, or a pending one's attributes
 
     bool directory() const { return id.isDirectory(); }
+    bool anyDeferred() const { return deferred.mode || deferred.uid || deferred.gid || deferred.atime || deferred.mtime; }
+    // What the servers say, under what they do not know yet.
+    void heard(const Attributes& now);
 };
 using NodePtr = std::shared_ptr<Node>;
 

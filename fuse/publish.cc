@@ -79,19 +79,22 @@ Task<Result<>> Mount::publish(NodePtr node) {
 Task<Result<>> Mount::publishLocked(NodePtr node) {
     if (node->dropped) co_return Ok{};
     const std::shared_ptr<Content> content = node->content;
-    if (!node->pending && (!content || !content->dirty())) co_return Ok{};
+    const bool dirty = content && content->dirty();
+    if (!node->pending && !dirty && !node->anyDeferred()) co_return Ok{};
     Result<> done = Ok{};
     if (node->pending) {
         done = co_await commitFresh(node);
     } else {
-        done = co_await commitExisting(node);
+        if (dirty) done = co_await commitExisting(node);
+        // What did not go with the content.
+        if (done && node->anyDeferred()) done = co_await commitAttributes(node);
     }
     changed(node);
     if (done) {
         node->failed = Error();
         co_return done;
     }
-    content->resetStream();
+    if (content) content->resetStream();
     node->contentUsed = true;
     node->failed = done.error();
     node->told = false;
@@ -131,10 +134,7 @@ Task<Result<>> Mount::commitFresh(NodePtr node) {
         request.xattrs = node->xattrs;
         auto reply = co_await client.metadata.commitFile(std::move(request));
         if (reply) {
-            content->committed(reply->attributes);
-            node->attributes = reply->attributes;
-            node->cachedContent = reply->attributes.content;
-            node->cachedGeneration = reply->attributes.generation;
+            committed(node, reply->attributes);
             nodes.removePending(node);
             changedDir(node->dir);
             co_return Ok{};
@@ -163,6 +163,33 @@ Task<Result<>> Mount::commitFresh(NodePtr node) {
     }
 }
 
+Task<Result<>> Mount::commitAttributes(NodePtr node) {
+    CO_TRY(const Attributes now, co_await client.metadata.setAttr(node->deferred));
+    node->deferred = shard::SetAttr();
+    node->heard(now);
+    co_return Ok{};
+}
+
+namespace {
+// Attributes that go with a content.
+template <class Commit> void addDeferred(Node& node, Commit& request) {
+    const shard::SetAttr& d = node.deferred;
+    request.mode = d.mode;
+    request.uid = d.uid;
+    request.gid = d.gid;
+    request.atime = d.atime;
+}
+} // namespace
+
+// All of it is the servers' now.
+void Mount::committed(const NodePtr& node, const Attributes& now) {
+    node->deferred = shard::SetAttr();
+    node->content->committed(now);
+    node->heard(now);
+    node->cachedContent = now.content;
+    node->cachedGeneration = now.generation;
+}
+
 Task<Result<>> Mount::commitExisting(NodePtr node) {
     const std::shared_ptr<Content> content = node->content;
     Policy policy = co_await policyFor(node);
@@ -184,7 +211,8 @@ Task<Result<>> Mount::commitExisting(NodePtr node) {
     const bool only_ours = node->cachedContent == before.content && node->cachedGeneration == before.generation &&
                            now.content == before.content && now.generation.value == before.generation.value + 1;
     content->committed(now);
-    node->attributes = now;
+    node->deferred.mtime.reset(); // older than what was written
+    node->heard(now);
     if (only_ours) node->cachedGeneration = now.generation;
     co_return Ok{};
 }
@@ -206,11 +234,9 @@ Task<Result<>> Mount::commitInline(NodePtr node, Policy policy) {
     content->overlay().each(0, bytes.size(), [&](u64 from, u64 to, const Overlay::Extent* e, u64 in_extent) {
         if (e && !e->zero()) std::memcpy(bytes.data() + from, e->bytes.data() + in_extent, to - from);
     });
-    CO_TRY(Attributes now, co_await client.metadata.editContent(std::move(request)));
-    content->committed(now);
-    node->attributes = now;
-    node->cachedContent = now.content;
-    node->cachedGeneration = now.generation;
+    addDeferred(*node, request);
+    CO_TRY(const Attributes now, co_await client.metadata.editContent(std::move(request)));
+    committed(node, now);
     co_return Ok{};
 }
 
@@ -229,12 +255,10 @@ Task<Result<>> Mount::commitWhole(NodePtr node, Policy policy, bool unconditiona
             request.base = content->committed()->content;
             request.base_generation = content->committed()->generation;
         }
+        addDeferred(*node, request);
         auto now = co_await client.metadata.setContent(std::move(request));
         if (now) {
-            content->committed(*now);
-            node->attributes = *now;
-            node->cachedContent = now->content;
-            node->cachedGeneration = now->generation;
+            committed(node, *now);
             co_return Ok{};
         }
         if (now.code() != Code::Expired || attempt > 0) co_return now.error();
@@ -260,7 +284,7 @@ Task<> Mount::closed(NodePtr node, bool commit) {
     co_await turn;
     Locked locked(node);
     if (node->handles > 0) co_return Ok{}; // opened again meanwhile
-    const bool lost = node->content && (node->content->dirty() || node->pending) && !node->dropped;
+    const bool lost = node->content && (node->content->dirty() || node->pending || node->anyDeferred()) && !node->dropped;
     if (lost) log::error("never committed path={} error={}", nodes.pathOf(node), node->failed.message());
     if (node->pending) drop(node);
     if (node->content) {
@@ -268,6 +292,8 @@ Task<> Mount::closed(NodePtr node, bool commit) {
         node->content.reset();
     }
     node->failed = Error();
+    node->exclusive = false;
+    node->deferred = shard::SetAttr();
     if (node->unlinked && node->held) {
         node->held = false;
         (void)co_await client.metadata.hold(node->id, true);

@@ -35,6 +35,16 @@ Result<> addLink(const Context&, Inode&);
 // Lets it die if nothing keeps it (a hold's end, the last past entry of a closed directory).
 void reconsider(Context&, InodeId);
 
+// Permissions, owner and atime, as far as the operation says them (SetAttr, SetContent, EditContent).
+template <class Op>
+void setSome(Inode& row, const Op& op) {
+    constexpr u32 kPermissions = 07777;
+    if (op.mode) row.mode = (row.mode & ~kPermissions) | (*op.mode & kPermissions);
+    if (op.uid) row.uid = *op.uid;
+    if (op.gid) row.gid = *op.gid;
+    if (op.atime) row.atime = *op.atime;
+}
+
 Result<> checkXattr(std::string_view name, const Bytes& value);
 // All of them together: NoSpace over kMaxXattrs.
 Result<> checkXattrs(const std::vector<Xattr>&);

@@ -340,7 +340,9 @@ struct SetContent {
     std::optional<Wall> mtime;
     ContentId base;                 // if not 0: Conflict unless this and base_generation are current
     Generation base_generation;
-    FIELDS(inode, reservation, content, mtime, base, base_generation)
+    std::optional<u32> mode{}, uid{}, gid{};    // set with it: what fchmod and fchown said while it was written
+    std::optional<Wall> atime{};
+    FIELDS(inode, reservation, content, mtime, base, base_generation, mode, uid, gid, atime)
     struct Reply {
         Attributes attributes;
         FIELDS(attributes)
@@ -357,7 +359,9 @@ struct EditContent {
     std::optional<Bytes> inline_bytes;
     std::vector<SpanWithProofs> spans;
     std::optional<Wall> mtime;
-    FIELDS(inode, reservation, content, base, size, inline_bytes, spans, mtime)
+    std::optional<u32> mode{}, uid{}, gid{};    // as in SetContent
+    std::optional<Wall> atime{};
+    FIELDS(inode, reservation, content, base, size, inline_bytes, spans, mtime, mode, uid, gid, atime)
     struct Reply {
         Attributes attributes;
         FIELDS(attributes)

@@ -51,7 +51,7 @@ bool anything(const shard::SetAttr& set) {
     return set.mode || set.uid || set.gid || set.atime || set.mtime || set.atime_now || set.mtime_now;
 }
 
-// Of a name that is ours alone.
+// Of a name that is ours alone, or of a file whose attributes wait for its commit.
 void setOurs(Mount& mount, const NodePtr& node, const shard::SetAttr& set) {
     Attributes& a = node->attributes;
     if (set.mode) a.mode = (a.mode & S_IFMT) | *set.mode;
@@ -64,6 +64,14 @@ void setOurs(Mount& mount, const NodePtr& node, const shard::SetAttr& set) {
     if (mtime) a.mtime = *mtime;
     if (mtime && node->content) node->content->setMtime(*mtime);
     a.ctime = mount.now();
+    if (!node->exclusive) return;
+    shard::SetAttr& later = node->deferred;
+    later.inode = node->id;
+    if (set.mode) later.mode = set.mode;
+    if (set.uid) later.uid = set.uid;
+    if (set.gid) later.gid = set.gid;
+    if (set.atime || set.atime_now) later.atime = a.atime;
+    if (mtime) later.mtime = mtime;
 }
 
 // With the lock.
@@ -100,13 +108,13 @@ Task<Result<>> apply(Mount& mount, NodePtr node, Change change, uid_t uid) {
         auto heard = co_await mount.refresh(node);
         co_return heard;
     }
-    if (node->pending || node->dropped) {
+    if (node->pending || node->dropped || (node->exclusive && node->handles > 0)) {
         setOurs(mount, node, set);
         mount.changed(node);
         co_return Ok{};
     }
     CO_TRY(const Attributes now, co_await mount.client.metadata.setAttr(set));
-    node->attributes = now;
+    node->heard(now);
     mount.changed(node);
     const bool timed = set.mtime || set.mtime_now;
     if (timed && node->content && node->content->dirty()) node->content->setMtime(now.mtime);

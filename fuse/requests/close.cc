@@ -86,7 +86,7 @@ void onFlush(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
     FileHandle& handle = handleOf(fi);
     Request request(mount, req);
     const NodePtr node = handle.node;
-    const bool anything = handle.writes() && (node->pending || node->content->dirty());
+    const bool anything = handle.writes() && (node->pending || node->content->dirty() || node->anyDeferred());
     const bool commit = anything && commitsNow(handle, request.pid());
     mount.start(flush(mount, std::move(request), node, commit));
 }

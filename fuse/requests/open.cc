@@ -37,6 +37,7 @@ Task<Result<NodePtr>> createExclusively(Mount& mount, NodePtr dir, std::string n
     empty.attributes = made;
     empty.inline_bytes.emplace();
     mount.contentOf(node).opened(std::move(empty));
+    node->exclusive = true;
     co_return node;
 }
 
@@ -94,7 +95,7 @@ Task<Result<>> openNow(Mount& mount, NodePtr node, int flags, bool& keep) {
     if (reply.code() == Code::NotFound) co_return Error(Code::Stale, node->name);
     if (!reply) co_return reply.error();
     if (content->dirty() || node->pending) co_return Ok{};
-    node->attributes = reply->attributes;
+    node->heard(reply->attributes);
     keep = node->cachedContent == reply->attributes.content && node->cachedGeneration == reply->attributes.generation;
     node->cachedContent = reply->attributes.content;
     node->cachedGeneration = reply->attributes.generation;

@@ -17,6 +17,7 @@ Result<EditContent::Reply> apply(Context& ctx, const EditContent& op) {
     if (!op.inode.isFile()) return Error(Code::Invalid, show(op.inode) + " is no regular file");
     TRY_OK(contents::edit(ctx, op, inode));
     inode.mtime = op.mtime.value_or(ctx.now.wall);
+    inodes::setSome(inode, op);
     inode.ctime = ctx.now.wall;
     inodes::store(ctx, op.inode, inode);
     return EditContent::Reply{inodes::attributesOf(op.inode, inode)};

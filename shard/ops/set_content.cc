@@ -20,6 +20,7 @@ Result<SetContent::Reply> apply(Context& ctx, const SetContent& op) {
     contents::toPast(ctx, op.inode, inode);
     TRY_OK(contents::make(ctx, op.reservation, op.content, inode));
     inode.mtime = op.mtime.value_or(ctx.now.wall);
+    inodes::setSome(inode, op);
     inode.ctime = ctx.now.wall;
     inodes::store(ctx, op.inode, inode);
     return SetContent::Reply{inodes::attributesOf(op.inode, inode)};
