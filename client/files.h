@@ -128,7 +128,9 @@ private:
     Task<Result<>> removeBelow(InodeId dir, std::string path, Removing& removing, u32 depth);
     Task<> removeName(InodeId dir, std::string name, InodeId inode, std::string path, Removing& removing, Semaphore& permits);
     Task<Result<>> removeDirectory(InodeId dir, std::string name, bool now);
-    Task<Result<u64>> undeleteBelow(InodeId dir, std::string path, u32 depth);
+    struct Undeleting;
+    Task<> undeleteName(InodeId dir, shard::PastEntry past, std::string path, Undeleting& undeleting, u32 depth);
+    Task<> undeleteBelow(InodeId dir, std::string path, Undeleting& undeleting, u32 depth);
     Task<Result<>> undeleteOne(Place from, Place to, Version version);
     Client& client_;
 };

@@ -6,8 +6,15 @@ namespace skua::client {
 
 namespace {
 constexpr u32 kMaxDepth = 2048;
-constexpr u64 kAtOnce = 32;             // names being removed
+constexpr u64 kAtOnce = 32;             // names being removed or brought back
 }  // namespace
+
+// What the tasks of one undelete share.
+struct FileSystem::Undeleting {
+    Semaphore permits{kAtOnce};
+    u64 done = 0;
+    Error error;                        // of one that failed; the others under way are finished
+};
 
 Task<> FileSystem::removeName(InodeId dir, std::string name, InodeId inode, std::string path, Removing& removing, Semaphore& permits) {
     co_await permits.acquire();
@@ -144,31 +151,49 @@ Task<Result<u64>> FileSystem::undeleteTree(std::string path, std::string to) {
     const std::string now = to.empty() ? path : to;
     CO_TRY(Place place, co_await resolveExisting(client_.metadata, now, Follow::kNotLast));
     if (!place.isDirectory()) co_return 1;
-    CO_TRY(const u64 below, co_await undeleteBelow(place.attributes->inode, place.path, 0));
-    co_return below + 1;
+    Undeleting undeleting;
+    const InodeId inode = place.attributes->inode;
+    co_await undeleteBelow(inode, place.path, undeleting, 0);
+    if (undeleting.error.code != Code::Ok) co_return undeleting.error;
+    co_return undeleting.done + 1;
 }
 
-// Of each name that is free now, what it named last.
-Task<Result<u64>> FileSystem::undeleteBelow(InodeId dir, std::string path, u32 depth) {
-    if (depth > kMaxDepth) co_return Error(Code::TooLarge, path + ": directories are nested too deeply");
+// One name of a directory comes back; a directory with what was in it.
+Task<> FileSystem::undeleteName(InodeId dir, shard::PastEntry past, std::string path, Undeleting& undeleting, u32 depth) {
+    auto permit = undeleting.permits.acquire();
+    co_await permit;
+    const std::string name = past.name;
+    auto back = co_await client_.metadata.undelete(dir, name, past.until, past.inode, dir, name);
+    undeleting.permits.release();
+    // Taken meanwhile, or purged: what is there now stays.
+    if (back.code() == Code::Exists || back.code() == Code::NotFound) co_return Ok{};
+    if (!back) {
+        undeleting.error = withPath(back.error(), path);
+        co_return Ok{};
+    }
+    undeleting.done++;
+    if (past.inode.isDirectory()) co_await undeleteBelow(past.inode, path, undeleting, depth + 1);
+    co_return Ok{};
+}
+
+// Of each name that is free now, what it named last. Side by side, kAtOnce requests at a time.
+Task<> FileSystem::undeleteBelow(InodeId dir, std::string path, Undeleting& undeleting, u32 depth) {
+    if (depth > kMaxDepth) undeleting.error = Error(Code::TooLarge, path + ": directories are nested too deeply");
+    if (undeleting.error.code != Code::Ok) co_return Ok{};
     auto past = co_await client_.metadata.listPast(dir);
-    if (!past) co_return withPath(past.error(), path);
+    if (!past) {
+        undeleting.error = withPath(past.error(), path);
+        co_return Ok{};
+    }
     std::map<std::string, shard::PastEntry> newest;
     for (auto& e : *past) {
         auto& kept = newest[e.name];
         if (kept.name.empty() || kept.until < e.until) kept = e;
     }
-    u64 done = 0;
-    for (auto& [name, e] : newest) {
-        auto back = co_await client_.metadata.undelete(dir, name, e.until, e.inode, dir, name);
-        if (back.code() == Code::Exists || back.code() == Code::NotFound) continue;
-        if (!back) co_return withPath(back.error(), joinPath(path, name));
-        done++;
-        if (!e.inode.isDirectory()) continue;
-        CO_TRY(const u64 below, co_await undeleteBelow(e.inode, joinPath(path, name), depth + 1));
-        done += below;
-    }
-    co_return done;
+    TaskGroup group;
+    for (auto& [name, e] : newest) group.spawn(undeleteName(dir, e, joinPath(path, name), undeleting, depth));
+    co_await group.all();
+    co_return Ok{};
 }
 
 Task<Result<u64>> FileSystem::purge(std::string path) {
