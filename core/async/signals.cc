@@ -36,7 +36,10 @@ Task<int> Signals::wait() {
         if (::read(fd_, &info, sizeof info) == sizeof info) break;
     }
     const sigset_t set = ours();
-    pthread_sigmask(SIG_UNBLOCK, &set, nullptr); // the next one has its default action
+    // The next one has its default action, even where a shell started us in the background with SIGINT ignored.
+    std::signal(SIGINT, SIG_DFL);
+    std::signal(SIGTERM, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
     co_return static_cast<int>(info.ssi_signo);
 }
 
