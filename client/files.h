@@ -120,13 +120,15 @@ public:
 
 private:
     struct Removing {
+        Semaphore permits{32};                  // requests at a time
         bool now = false;
         std::function<void(u64)> progress;
         u64 done = 0;
         Error error;
     };
     Task<Result<>> removeBelow(InodeId dir, std::string path, Removing& removing, u32 depth);
-    Task<> removeName(InodeId dir, std::string name, InodeId inode, std::string path, Removing& removing, Semaphore& permits);
+    Task<> removeName(InodeId dir, std::string name, InodeId inode, std::string path, Removing& removing);
+    Task<> removeSubtree(InodeId dir, std::string name, InodeId inode, std::string path, Removing& removing, u32 depth);
     Task<Result<>> removeDirectory(InodeId dir, std::string name, bool now);
     struct Undeleting;
     Task<> undeleteName(InodeId dir, shard::PastEntry past, std::string path, Undeleting& undeleting, u32 depth);

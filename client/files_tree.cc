@@ -16,14 +16,15 @@ struct FileSystem::Undeleting {
     Error error;                        // of one that failed; the others under way are finished
 };
 
-Task<> FileSystem::removeName(InodeId dir, std::string name, InodeId inode, std::string path, Removing& removing, Semaphore& permits) {
-    co_await permits.acquire();
+Task<> FileSystem::removeName(InodeId dir, std::string name, InodeId inode, std::string path, Removing& removing) {
+    auto permit = removing.permits.acquire();
+    co_await permit;
     auto gone = co_await client_.metadata.unlinkEntry(dir, name, inode);
     if (gone && removing.now) {
         auto purged = co_await client_.metadata.purgeEntry(dir, name, gone->until);
         if (!purged && purged.code() != Code::NotFound && removing.error.code == Code::Ok) removing.error = withPath(purged.error(), path);
     }
-    permits.release();
+    removing.permits.release();
     if (gone) {
         removing.done++;
         if (removing.progress) removing.progress(removing.done);
@@ -46,6 +47,26 @@ Task<Result<>> FileSystem::removeDirectory(InodeId dir, std::string name, bool n
     co_return Ok{};
 }
 
+// A directory with all below it. The first error stays; what is beside it goes on.
+Task<> FileSystem::removeSubtree(InodeId dir, std::string name, InodeId inode, std::string path, Removing& removing, u32 depth) {
+    auto below = co_await removeBelow(inode, path, removing, depth + 1);
+    if (!below) {
+        if (removing.error.code == Code::Ok) removing.error = below.error();
+        co_return Ok{};
+    }
+    auto permit = removing.permits.acquire();
+    co_await permit;
+    auto gone = co_await removeDirectory(dir, name, removing.now);
+    removing.permits.release();
+    if (!gone && gone.code() != Code::NotFound) {
+        if (removing.error.code == Code::Ok) removing.error = withPath(gone.error(), path);
+        co_return Ok{};
+    }
+    removing.done++;
+    if (removing.progress) removing.progress(removing.done);
+    co_return Ok{};
+}
+
 Task<Result<>> FileSystem::removeBelow(InodeId dir, std::string path, Removing& removing, u32 depth) {
     if (depth > kMaxDepth) co_return Error(Code::TooLarge, path + ": directories are nested too deeply");
     u64 cookie = 0;
@@ -53,23 +74,19 @@ Task<Result<>> FileSystem::removeBelow(InodeId dir, std::string path, Removing& 
         auto some = co_await client_.metadata.readDir(dir, cookie, 1024);
         if (!some) co_return withPath(some.error(), path);
         std::vector<shard::DirEntry> directories;
-        Semaphore permits(kAtOnce);
         TaskGroup group;
         for (auto& e : some->entries) {
             cookie = std::max(cookie, e.cookie);
             if (e.inode.isDirectory()) directories.push_back(e);
-            else group.spawn(removeName(dir, e.name, e.inode, joinPath(path, e.name), removing, permits));
+            else group.spawn(removeName(dir, e.name, e.inode, joinPath(path, e.name), removing));
         }
         (void)co_await group.all();
         if (removing.error.code != Code::Ok) co_return removing.error;
-        for (auto& d : directories) {
-            const std::string below = joinPath(path, d.name);
-            CO_TRY_OK(co_await removeBelow(d.inode, below, removing, depth + 1));
-            auto gone = co_await removeDirectory(dir, d.name, removing.now);
-            if (!gone && gone.code() != Code::NotFound) co_return withPath(gone.error(), below);
-            removing.done++;
-            if (removing.progress) removing.progress(removing.done);
-        }
+        // Subtrees side by side: what waits is a request, not a thread.
+        TaskGroup trees;
+        for (auto& d : directories) trees.spawn(removeSubtree(dir, d.name, d.inode, joinPath(path, d.name), removing, depth));
+        co_await trees.all();
+        if (removing.error.code != Code::Ok) co_return removing.error;
         if (some->end || some->entries.empty()) break;
     }
     co_return Ok{};
