@@ -52,6 +52,7 @@ test-long: test-binaries fuzz-binaries
 SEED ?= 1
 RUNS ?= $(if $(TRACE),1,20)
 sim: $(SIM)
+	$(if $(SIM),,@echo "there is no simulator yet: docs/status.md" >&2; exit 1)
 	@$(SIM) --seed $(SEED) --runs $(RUNS) $(if $(TRACE),--trace)
 
 demo: all
