@@ -20,7 +20,8 @@ Task<> unlink(Mount& mount, Request request, u64 parent, std::string name) {
     }
     const NodePtr known = mount.nodes.hinted(dir->id, name);
     const bool hold = known && known->handles > 0;
-    auto gone = co_await mount.client.metadata.unlink(dir->id, name, InodeId{}, hold);
+    const InodeId whatever;
+    auto gone = co_await mount.client.metadata.unlink(dir->id, name, whatever, hold);
     mount.changed(dir);
     if (gone) {
         if (const NodePtr node = mount.nodes.find(*gone)) mount.removed(node);

@@ -47,7 +47,8 @@ Task<Result<>> move(Mount& mount, Names n) {
     InodeId expected = moved ? moved->id : InodeId{};
     auto done = co_await metadata.rename(n.from_dir->id, n.from, n.to_dir->id, n.to, expected, flags);
     if (done.code() == Code::NotFound && moved) { // the hint was out of date
-        done = co_await metadata.rename(n.from_dir->id, n.from, n.to_dir->id, n.to, InodeId{}, flags);
+        expected = InodeId{};
+        done = co_await metadata.rename(n.from_dir->id, n.from, n.to_dir->id, n.to, expected, flags);
     }
     mount.changed(n.from_dir);
     mount.changed(n.to_dir);
