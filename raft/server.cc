@@ -44,7 +44,8 @@ void Server::reply(u64 token, Age age, Error error, std::string body, Effects& o
     net::GroupReply reply;
     reply.age = age;
     reply.error = std::move(error);
-    reply.body.value = std::move(body);
+    if (body.size() <= kMaxReplyBytes) reply.body.value = std::move(body);
+    else reply.error = Error(Code::TooLarge, "the reply has " + std::to_string(body.size()) + " bytes; ask for less at once");
     out.replies.push_back({token, std::move(reply)});
 }
 
@@ -68,13 +69,17 @@ void Server::append(Moment now, Group& g, Entry entry) {
 void Server::flush(Effects& out, u64 most_writes) {
     if (gathered_.empty() || lastWrite_ - durableWrite_ >= most_writes) return;
     out.write = ++lastWrite_;
-    for (Logged& l : gathered_) {
+    // Bounded: the log refuses a write that is half a segment large. The rest goes when this is durable.
+    std::size_t taken = 0, bytes = 0;
+    for (; taken < gathered_.size() && (taken == 0 || bytes + gathered_[taken].bytes <= kMaxWriteBytes); taken++) {
+        Logged& l = gathered_[taken];
+        bytes += l.bytes;
         l.write = lastWrite_;
         out.log.push_back(wire::encode(l.entry));
         out.log_groups.push_back(l.entry.group);
         logged_.push_back(std::move(l));
     }
-    gathered_.clear();
+    gathered_.erase(gathered_.begin(), gathered_.begin() + static_cast<std::ptrdiff_t>(taken));
 }
 
 // --- start -----------------------------------------------------------------------------------------------
@@ -95,7 +100,11 @@ void Server::recover(const Entry& entry) {
 
 void Server::setTrouble(GroupId group, std::string why) { groupOf(group).trouble = std::move(why); }
 
-void Server::begin(Moment now, Effects& out) {
+bool Server::anyTrouble() const {
+    return std::any_of(groups_.begin(), groups_.end(), [](const auto& g) { return !g.second->trouble.empty(); });
+}
+
+void Server::discover() {
     // Groups that have only flushed rows, and nothing in the log any more.
     std::set<GroupId> known;
     kv_.scan({}, {}, [&](std::string_view key, std::string_view) {
@@ -114,6 +123,15 @@ void Server::begin(Moment now, Effects& out) {
         });
     }
     for (GroupId id : known) (void)groupOf(id);
+}
+
+void Server::setTroubleOfAll(const std::string& why) {
+    discover();
+    for (auto& [_, g] : groups_) if (g->trouble.empty()) g->trouble = why;
+}
+
+void Server::begin(Moment now, Effects& out) {
+    discover();
     for (auto& [_, g] : groups_) {
         if (!g->trouble.empty() || g->applied.index.value == 0) continue;
         g->term.value++;
@@ -124,6 +142,15 @@ void Server::begin(Moment now, Effects& out) {
         append(now, *g, std::move(entry));
     }
     flush(out);
+}
+
+// Who repeats and repeats has long hung up on the first ones.
+void Server::wait(Group& g, std::pair<ClientId, RequestId> key, u64 token, Age age, Effects& out) {
+    auto& tokens = g.byRequest[key].tokens;
+    tokens.push_back(token);
+    if (tokens.size() <= kMaxWaiting) return;
+    reply(tokens.front(), age, Error(Code::Busy, "it was asked again since"), {}, out);
+    tokens.erase(tokens.begin());
 }
 
 // --- requests -----------------------------------------------------------------------------------------------
@@ -171,14 +198,11 @@ void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&
     if (request.client.value == 0 && !from_server)
         return reply(token, time.age, Error(Code::NotPermitted, "only servers ask without a client id"), {}, out);
     if (remembered) {
-        if (auto at = g.byRequest.find(key); at != g.byRequest.end()) {     // in the log, or pending: wait too
-            at->second.tokens.push_back(token);
-            return;
-        }
+        // In the log, or pending: wait too.
+        if (g.byRequest.contains(key)) return wait(g, key, token, time.age, out);
         if (auto stored = Answers::get(*g.rows, {request.client, request.request})) {
             if (!stored->pending) return reply(token, time.age, stored->error, stored->body.value, out);
-            g.byRequest[key].tokens.push_back(token);
-            return;
+            return wait(g, key, token, time.age, out);
         }
         if (auto row = Clients::get(*g.rows, {request.client}); row && request.request < row->lowest)
             return reply(token, time.age, Error(Code::Expired, "its answer was forgotten"), {}, out);
@@ -197,7 +221,7 @@ void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&
     entry.server = from_server;
     entry.payload = std::move(request.body);
     append(now, g, std::move(entry));
-    if (remembered) g.byRequest[key].tokens.push_back(token);
+    if (remembered) wait(g, key, token, time.age, out);
     else g.byIndex[g.last].tokens.push_back(token);
 }
 
@@ -252,7 +276,8 @@ void Server::tick(Moment now, Effects& out) {
     for (auto& [_, g] : groups_) {
         if (!g->leading) continue;
         lead(now, *g, out);
-        retryParked(now, *g, out);
+        // Rows have not changed since they were asked last: only those go whose time is up, the oldest first.
+        if (!g->parked.empty() && now.monotonic >= g->parked.front().until) retryParked(now, *g, out);
     }
 }
 

@@ -23,10 +23,13 @@
 namespace skua::raft {
 
 inline constexpr u64 kTickNs = 50 * kMillisecond;           // how often tick() is wanted
-inline constexpr u64 kParkNs = 30 * kSecond;                // a query that waits is answered then
+inline constexpr u64 kParkNs = 8 * kSecond;                 // a query that waits is answered then: within an attempt (group_caller.h)
 inline constexpr u64 kIdleAgeNs = 10 * kSecond;             // older than this, a group's age is logged before it is used
 inline constexpr std::size_t kMaxInLog = 16'384;            // commands not applied yet, of all groups
 inline constexpr std::size_t kMaxInLogBytes = 64u << 20;
+inline constexpr std::size_t kMaxWriteBytes = 8u << 20;     // of one write to the log; one entry may be larger
+inline constexpr std::size_t kMaxReplyBytes = (8u << 20) - 65'536;     // of a body: the frame has its limit
+inline constexpr std::size_t kMaxWaiting = 8;               // for one answer: a client that repeats waits with the last ones only
 inline constexpr std::size_t kMaxParked = 65'536;
 
 // The time of a turn. `monotonic` never goes back within a process.
@@ -75,6 +78,10 @@ public:
     void recover(const Entry& entry);
     // A group whose log lost what it promised: it stays down and says why.
     void setTrouble(GroupId group, std::string why);
+    // The same for every group that is in the log or has rows: nothing can be appended to a damaged log.
+    void setTroubleOfAll(const std::string& why);
+    // Some group is down: its entries are in the log only, which must be kept.
+    bool anyTrouble() const;
     // All groups take up a new term; they answer when its first entry is durable.
     void begin(Moment now, Effects& out);
 
@@ -134,6 +141,9 @@ private:
     Group* find(GroupId id);
     Time timeOf(const Group& g, Moment now) const;
     void append(Moment now, Group& g, Entry entry);
+    void discover();                    // groups that have rows
+    void wait(Group& g, std::pair<ClientId, RequestId> key, u64 token, Age age, Effects& out);
+    void stopGroup(Group& g, std::string why, Effects* out);
     void apply(Group& g, const Entry& entry, Effects* out);
     void applyCommand(Group& g, store::Transaction& t, const Entry& entry, Outcome& outcome, bool& keep);
     void remember(Group& g, store::Transaction& t, const Entry& entry, const Answer* answer);

@@ -76,14 +76,40 @@ void Server::applyCommand(Group& g, store::Transaction& t, const Entry& entry, O
     }
     const Command command{entry.client, entry.request, entry.server, entry.own, entry.payload.value};
     g.machine->apply(t, {entry.wall, entry.age}, command, outcome);
+    auto bounded = [](Answer& a) {      // what cannot be sent is not stored either
+        if (a.body.size() > kMaxReplyBytes) a = Answer{Error(Code::TooLarge, "done, but the reply is too large to send"), {}};
+    };
+    for (LateAnswer& late : outcome.late) bounded(late.answer);
     keep = !outcome.answer || outcome.answer->error.code == Code::Ok || outcome.keep;
     if (!keep) t.clear();
+    if (outcome.answer) bounded(*outcome.answer);
+    if (!remembered && !outcome.answer) outcome.answer = Answer{Error(Code::OutcomeUnknown, "its answer comes later, and only to a client id"), {}};
     if (remembered) remember(g, t, entry, outcome.answer ? &*outcome.answer : nullptr);
 }
 
 void Server::answer(Group&, Waiting& waiting, const Answer& answer, Age age, Effects& out) {
     for (u64 token : waiting.tokens) reply(token, age, answer.error, answer.body, out);
     waiting.tokens.clear();
+}
+
+// The group does nothing any more in this process; everybody who waits is told.
+void Server::stopGroup(Group& g, std::string why, Effects* out) {
+    g.trouble = std::move(why);
+    g.leading = false;
+    g.machine->stopped();
+    if (out) {
+        const Answer unknown{Error(Code::OutcomeUnknown, g.trouble), {}};
+        for (auto& [_, w] : g.byRequest) answer(g, w, unknown, {}, *out);
+        for (auto& [index, w] : g.byIndex) {
+            if (index == Index{1}) for (u64 token : w.tokens) out->host_replies.push_back({token, unknown.error});     // Format
+            else answer(g, w, unknown, {}, *out);
+        }
+        for (Parked& p : g.parked) reply(p.token, {}, Error(Code::Unavailable, g.trouble), {}, *out);
+    }
+    g.byRequest.clear();
+    g.byIndex.clear();
+    parked_ -= g.parked.size();
+    g.parked.clear();
 }
 
 void Server::apply(Group& g, const Entry& entry, Effects* out) {
@@ -124,17 +150,7 @@ void Server::apply(Group& g, const Entry& entry, Effects* out) {
     AppliedRow::put(t, {}, applied);
     if (kv_.failed() || !write(g, t)) {
         // A read error is never an answer, a refused write no effect: the group stops here and says so.
-        g.trouble = "its rows cannot be read or written; look at the disk";
-        g.leading = false;
-        g.machine->stopped();
-        if (out) {
-            Waiting all;
-            for (auto* waiters : {&g.byRequest}) for (auto& [_, w] : *waiters) all.tokens.insert(all.tokens.end(), w.tokens.begin(), w.tokens.end());
-            for (auto& [_, w] : g.byIndex) all.tokens.insert(all.tokens.end(), w.tokens.begin(), w.tokens.end());
-            answer(g, all, {Error(Code::OutcomeUnknown, g.trouble), {}}, {}, *out);
-            g.byRequest.clear();
-            g.byIndex.clear();
-        }
+        stopGroup(g, "its rows cannot be read or written; look at the disk", out);
         return;
     }
     g.applied = std::move(applied);

@@ -47,9 +47,8 @@ public:
         if (!log_->trouble().empty()) {
             log::error("log damaged {}", log_->trouble());
             // One member: nobody else has what was lost. The group stays down rather than forget a promise.
-            for (const auto& [group, _] : server_->appliedIndexes())
-                if (log_->suspects().contains(group) || log_->suspects().empty())
-                    server_->setTrouble(group, "its log is damaged (" + log_->trouble() + "); see docs/failures.md");
+            // Nor can the others go on: nothing is appended behind damage.
+            server_->setTroubleOfAll("its log is damaged (" + log_->trouble() + "); see docs/failures.md");
         }
         log::info("recovered entries={} unreadable={} groups={}", entries, bad, server_->appliedIndexes().size());
         TRY_OK(network_.listen(options_.common.listen));
@@ -216,7 +215,8 @@ private:
             Sleep nap(ring_, kFlushCheckNs);
             co_await nap;
             const std::vector<u64> closed = log_->closedSegments();
-            if (closed.empty() || !log_->trouble().empty()) continue;
+            // A group that is down has entries that only the log has.
+            if (closed.empty() || !log_->trouble().empty() || server_->anyTrouble()) continue;
             // All of closed segments is durable when a write behind them is; then it is applied, too.
             const u64 upTo = server_->lastWrite();
             while (server_->durableWrite() < upTo) {
@@ -226,6 +226,7 @@ private:
             bool fine = false;
             auto job = offload_.run([&] { fine = kv_->flush(); });
             co_await job;
+            if (server_->anyTrouble()) continue;
             if (fine) log_->drop(closed);
             else log::error("rows cannot be flushed, the log is kept dir={}", dir_.rowsPath());
         }

@@ -82,7 +82,7 @@ public:
     // The leader's check before it proposes, for what depends on more than state (receipts, the map).
     virtual Result<> admit(const store::Reader&, Time, const Command&) { return Ok{}; }
     virtual void apply(store::Transaction&, Time, const Command&, Outcome&) = 0;
-    // None: not yet; asked again after the group applied something, and with `last` after 30 s.
+    // None: not yet; asked again after the group applied something, and with `last` after 8 s.
     virtual std::optional<Answer> query(const store::Reader&, Time, const Command&, bool last) = 0;
     virtual Answer tell(const store::Reader&, Time, const Command&, Leader&) { return {Code::Invalid, {}}; }
 

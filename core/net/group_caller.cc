@@ -73,8 +73,8 @@ Task<Result<Age>> GroupCaller::freshAge(GroupId group, Monotonic deadline) {
         auto reply = co_await once(group, ask, sent);
         if (reply && reply->error.code == Code::Ok) co_return reply->age;
         if (past(deadline)) {
-            if (!reply) co_return reply.error();
-            co_return reply->error;
+            // The request itself has not been sent.
+            co_return Error(Code::Unavailable, reply ? reply->error.detail : reply.error().detail);
         }
         co_await backOff(attempt);
     }
@@ -114,6 +114,8 @@ Task<Result<std::string>> GroupCaller::attempts(GroupId group, const std::string
 }
 
 Task<Result<std::string>> GroupCaller::run(GroupId group, std::string body, bool remembered) {
+    // The envelope has a limit, and to encode more is a broken promise.
+    if (body.size() > wire::kMaxBytes) co_return Error(Code::TooLarge, "a request of " + std::to_string(body.size()) + " bytes");
     const Monotonic deadline{limits_.total_ns == 0 ? 0 : clock_.now().value + limits_.total_ns};
     u32 expired = 0;
     for (u32 attempt = 0;; attempt++) {
@@ -133,7 +135,8 @@ Task<Result<std::string>> GroupCaller::run(GroupId group, std::string body, bool
             // Refused again with an age just heard: it is something else that expired, such as a reservation.
             if (++expired > 2) co_return reply;
             heard_.erase(group.value);
-        } else if (code != Code::Locked) {
+        } else if (code != Code::Locked || !remembered) {
+            // Without an id the machine itself remembers, a refusal too (a coordinator's step): it is the answer.
             co_return reply;
         }
         if (past(deadline)) co_return reply;

@@ -5,7 +5,7 @@
 //
 // Repeats a request under the same RequestId until there is an answer: after a lost connection, Busy,
 // NotLeader (following the hint), with exponential, jittered back-off, for at most limits.total_ns (0: for
-// ever). Locked is an answer and is asked again here under a new id. What comes back:
+// ever). Locked is an answer and is asked again here under a new id (of mutate(); to others it is returned). What comes back:
 //   the Reply, or the Error that the machine answered;
 //   Unavailable      nobody could be reached in time, certainly nothing happened
 //   OutcomeUnknown   time ran out, or the answer expired, after it was sent at least once
