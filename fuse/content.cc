@@ -166,7 +166,7 @@ Result<> Content::write(u64 offset, std::span<const u8> bytes, bool append, Wall
     if (offset > kMaxFileSize || bytes.size() > kMaxFileSize - offset) return Error(Code::TooLarge, "a file has at most 2^60 bytes");
     const u64 end = offset + bytes.size();
     if (append && offset == size_ && !sized_) {
-        if (!appendFrom_ && !fresh_ && !whole_) appendFrom_ = offset;
+        if (!appendFrom_ && !whole_) appendFrom_ = offset; // a fresh one may turn out to be laid over another
     } else if (appendFrom_ && end > *appendFrom_) {
         appendFrom_.reset(); // the tail has a place of its own now
     }
@@ -224,6 +224,7 @@ void Content::discard() {
 void Content::follow(InodeId inode, bool whole) {
     inode_ = inode;
     fresh_ = false;
+    if (whole) appendFrom_.reset();
     whole_ = whole;
     known_ = false;
     kept_ = 0;

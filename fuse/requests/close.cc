@@ -15,8 +15,10 @@ namespace {
 
 FileHandle& handleOf(const fuse_file_info* fi) { return *reinterpret_cast<FileHandle*>(fi->fh); }
 
-bool commitsNow(FileHandle& handle, pid_t pid) {
+bool commitsNow(const Mount& mount, FileHandle& handle, pid_t pid) {
     const NodePtr& node = handle.node;
+    // Half of a file that nobody else has seen: RELEASE drops it.
+    if (mount.options.drop_on_kill && node->pending && callers::killed(pid)) return false;
     const bool own = callers::sameGroup(handle.opener, pid);
     if (!own && !handle.left && !callers::ended(handle.opener)) return false;
     const bool still_empty = node->content->size() == 0 && (node->pending || node->content->whole());
@@ -87,7 +89,7 @@ void onFlush(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
     Request request(mount, req);
     const NodePtr node = handle.node;
     const bool anything = handle.writes() && (node->pending || node->content->dirty() || node->anyDeferred());
-    const bool commit = anything && commitsNow(handle, request.pid());
+    const bool commit = anything && commitsNow(mount, handle, request.pid());
     mount.start(flush(mount, std::move(request), node, commit));
 }
 

@@ -49,6 +49,7 @@ Task<> write(Mount& mount, Request request, NodePtr node, Bytes what) {
         Locked locked(node);
         if (request.answered()) co_return Ok{};
         const bool was_dirty = node->content->dirty();
+        if (what.append && what.offset != node->content->size()) node->cachedContent = ContentId(); // its page is at the wrong place
         auto done = node->content->write(what.offset, what.bytes, what.append, mount.now());
         if (!was_dirty) mount.changed(node);
         if (!done) {
@@ -95,7 +96,8 @@ Task<> lseek(Mount& mount, Request request, NodePtr node, u64 offset, int whence
     const std::shared_ptr<Content> content = node->content;
     auto at = co_await content->seek(offset, whence == SEEK_DATA);
     if (at) request.position(*at);
-    else request.fail(at.code() == Code::NoAttribute ? Error(Code::Invalid) : at.error());
+    else if (at.code() == Code::NoAttribute) request.fail(ENXIO);
+    else request.fail(at.error());
     co_return Ok{};
 }
 } // namespace

@@ -88,7 +88,7 @@ Task<> link(Mount& mount, Request request, NodePtr node, u64 parent, std::string
         request.fail(made.error());
         co_return Ok{};
     }
-    node->attributes = *made;
+    node->heard(*made);
     node->lookups++;
     mount.changed(node);
     mount.changed(dir);

@@ -79,8 +79,7 @@ Task<> create(Mount& mount, Request request, u64 parent, std::string name, u32 m
 Task<Result<>> openNow(Mount& mount, NodePtr node, int flags, bool& keep) {
     keep = true;
     const std::shared_ptr<Content> content = node->content;
-    const bool truncates = (flags & O_TRUNC) && (flags & O_ACCMODE) != O_RDONLY;
-    if (truncates) {
+    if (flags & O_TRUNC) { // also one that is opened for reading, as Linux does everywhere
         auto turn = node->lock.acquire();
         co_await turn;
         Locked locked(node);

@@ -1,201 +1,194 @@
 #!/usr/bin/env python3
-"""Programs that people use do on a mount what they do elsewhere; each is compared with a local copy of its work."""
-import os, shutil, sys, tempfile
+"""Programs that people use work on a mount: cp, tar, rsync, git, gcc, sqlite3, find, mv, rm and what they rely on."""
+import os, shutil, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import ROOT, Cluster, Skip, main, promise, require_mount, run
-from twins import differences, tree
+from harness import Cluster, ROOT, Skip, main, promise, require_mount, run
 
-TRANSPORTS = {"dev_fuse": ("-o", "dev_fuse"), "io_uring": ("-o", "io_uring")}
-
-
-def need(*programs):
-    for p in programs:
-        if not shutil.which(p):
-            raise Skip(f"no {p}")
+cluster = None
 
 
-def sources(where):
-    """A small tree with what trees have: modes, times, links, an empty file, a big one, odd names, a hole."""
-    os.makedirs(os.path.join(where, "sub/deep er"))
-    for n in range(200):
-        with open(os.path.join(where, "sub", f"n{n}.txt"), "wb") as f:
-            f.write(bytes([n]) * (n * 97))
-    with open(os.path.join(where, "big"), "wb") as f:
-        for n in range(40):
-            f.write(os.urandom(1 << 20))
-    with open(os.path.join(where, "sub/deep er/ü space"), "w") as f:
-        f.write("odd\n")
-    with open(os.path.join(where, "hole"), "wb") as f:
-        f.truncate(3 << 20)
+def mount():
+    """One cluster for all of this file."""
+    global cluster
+    require_mount()
+    if cluster is None:
+        cluster = Cluster()
+        cluster.mount()
+    return cluster.mounted
+
+
+def fresh(name):
+    path = os.path.join(mount(), name)
+    os.mkdir(path)
+    return path
+
+
+def sh(script, cwd=None):
+    return run("bash", "-euo", "pipefail", "-c", script, cwd=cwd, timeout=300).stdout.decode()
+
+
+def needs(program):
+    if not shutil.which(program):
+        raise Skip(f"no {program} here")
+
+
+def some_tree(path):
+    """A few hundred files, folders, links, modes and times."""
+    os.makedirs(path)
+    for i in range(10):
+        os.makedirs(f"{path}/d{i}/sub")
+        for j in range(15):
+            with open(f"{path}/d{i}/f{j}", "wb") as f:
+                f.write(os.urandom((i * 15 + j) ** 2 * 7))
+        os.symlink(f"../d{i}/f3", f"{path}/d{i}/sub/link")
+        os.link(f"{path}/d{i}/f4", f"{path}/d{i}/sub/hard")
+        os.chmod(f"{path}/d{i}/f5", 0o755)
+        os.utime(f"{path}/d{i}/f6", ns=(10**18 + i, 10**18 + 2 * i))
+    open(f"{path}/empty", "w").close()
+    with open(f"{path}/sparse", "wb") as f:
         f.seek(5 << 20)
         f.write(b"end")
-    open(os.path.join(where, "empty"), "w").close()
-    os.symlink("sub/n1.txt", os.path.join(where, "to"))
-    os.symlink("/no/where", os.path.join(where, "dangling"))
-    os.link(os.path.join(where, "sub/n2.txt"), os.path.join(where, "second"))
-    os.chmod(os.path.join(where, "sub/n3.txt"), 0o750)
-    os.chmod(os.path.join(where, "sub"), 0o2775)
-    for at, directories, files in os.walk(where, topdown=False):
-        for name in files + directories:
-            os.utime(os.path.join(at, name), ns=(10**18 + 1, 10**18 + 123456789), follow_symlinks=False)
-
-
-def times(root):
-    return {os.path.relpath(os.path.join(at, n), root): os.lstat(os.path.join(at, n)).st_mtime_ns
-            for at, directories, files in os.walk(root) for n in files + directories}
-
-
-def same_trees(a, b, with_times=False):
-    found = differences(tree(a), tree(b))
-    if with_times:
-        found += differences(times(a), times(b))
-    assert not found, "\n".join(found)
-
-
-def on_mounts(use, *transports, **cluster):
-    """use(c, mounted, local, again): by each transport; again() unmounts and mounts."""
-    require_mount()
-    os.umask(0o022)
-    with Cluster(**cluster) as c:
-        for transport in transports or TRANSPORTS:
-            local = tempfile.mkdtemp(prefix="skua-local-")
-            c.mount(*TRANSPORTS[transport])
-            ours = os.path.join(c.mounted, transport)
-            os.mkdir(ours)
-
-            def again():
-                c.unmount()
-                c.mount(*TRANSPORTS[transport])
-            try:
-                use(c, ours, local, again)
-            finally:
-                c.unmount()
-                shutil.rmtree(local, ignore_errors=True)
 
 
 @promise
-def cp_and_rsync_and_tar_bring_everything_over():
-    need("rsync")
-
-    def use(c, ours, local, again):
-        sources(f"{local}/tree")
-        run("cp", "-a", f"{local}/tree", f"{ours}/cp")
-        run("rsync", "-aH", f"{local}/tree/", f"{ours}/rsync")
-        run("tar", "--format=posix", "-cf", f"{ours}/tree.tar", "-C", local, "tree")
-        run("tar", "xf", f"{ours}/tree.tar", "-C", ours)
-        for copy in ("cp", "rsync", "tree"):
-            same_trees(f"{ours}/{copy}", f"{local}/tree", with_times=True)
-        assert not run("rsync", "-aHi", "--checksum", f"{local}/tree/", f"{ours}/rsync").stdout, "rsync sees changes"
-        again()
-        for copy in ("cp", "rsync", "tree"):
-            same_trees(f"{ours}/{copy}", f"{local}/tree", with_times=True)
-        run("cp", "-a", f"{ours}/cp", f"{local}/back")
-        same_trees(f"{local}/back", f"{local}/tree", with_times=True)
-        with open(f"{local}/tree/sub/n9.txt", "ab") as f:
-            f.write(b"more")
-        os.unlink(f"{local}/tree/sub/n8.txt")
-        run("rsync", "-aH", "--delete", "--inplace", f"{local}/tree/", f"{ours}/rsync")
-        same_trees(f"{ours}/rsync", f"{local}/tree")
-        run("rm", "-rf", f"{ours}/cp", f"{ours}/rsync", f"{ours}/tree", f"{ours}/tree.tar")
-        assert os.listdir(ours) == []
-    on_mounts(use)
+def cp_a_keeps_everything():
+    d = fresh("cp")
+    some_tree("/tmp/skua-cp-%d" % os.getpid())
+    src = "/tmp/skua-cp-%d" % os.getpid()
+    try:
+        sh(f"cp -a {src} {d}/copy && diff -r --no-dereference {src} {d}/copy")
+        listing = "find . -printf '%p %y %m %U %G %s %T@ %l\\n' | sed -E 's/ d ([0-9]+ [0-9]+ [0-9]+) [0-9]+ / d \\1 0 /' | sort"
+        assert sh(listing, cwd=src) == sh(listing, cwd=f"{d}/copy")
+        sh(f"cp -a {d}/copy {d}/again && diff -r --no-dereference {d}/copy {d}/again")
+    finally:
+        shutil.rmtree(src)
 
 
 @promise
-def git_clones_commits_and_finds_nothing_wrong():
-    need("git")
-
-    def git(where, *args):
-        return run("git", "-c", "safe.directory=*", "-c", "user.name=t", "-c", "user.email=t@t", "-C", where, *args, timeout=300).stdout
-
-    def use(c, ours, local, again):
-        run("git", "-c", "safe.directory=*", "clone", "-q", "--no-hardlinks", ROOT, f"{ours}/clone", timeout=300)
-        git(f"{ours}/clone", "fsck", "--full")
-        assert git(f"{ours}/clone", "status", "--porcelain") == b""
-        with open(f"{ours}/clone/new file", "w") as f:
-            f.write("new\n")
-        git(f"{ours}/clone", "add", "-A")
-        git(f"{ours}/clone", "commit", "-qm", "new")
-        git(f"{ours}/clone", "checkout", "-q", "HEAD~1")
-        git(f"{ours}/clone", "checkout", "-q", "-")
-        git(f"{ours}/clone", "gc", "-q")
-        again()
-        git(f"{ours}/clone", "fsck", "--full")
-        assert git(f"{ours}/clone", "status", "--porcelain") == b""
-        assert open(f"{ours}/clone/new file").read() == "new\n"
-    on_mounts(use)
+def rsync_copies_and_then_finds_nothing_to_do():
+    needs("rsync")
+    d = fresh("rsync")
+    some_tree(f"{d}/src")
+    sh(f"rsync -aH {d}/src/ {d}/dst/ && diff -r --no-dereference {d}/src {d}/dst")
+    again = sh(f"rsync -aH --itemize-changes {d}/src/ {d}/dst/")
+    assert again == "", again
+    sh(f"echo more >> {d}/src/d1/f1 && rm {d}/src/d2/f2 && rsync -aH --delete --inplace {d}/src/ {d}/dst/ && diff -r --no-dereference {d}/src {d}/dst")
 
 
 @promise
-def a_c_project_is_built_and_runs():
-    need("gcc", "make")
+def tar_gives_back_what_it_took():
+    d = fresh("tar")
+    some_tree(f"{d}/src")
+    sh(f"cd {d} && tar cf all.tar src && mkdir out && tar xf all.tar -C out && diff -r --no-dereference src out/src && tar df all.tar")
 
-    def use(c, ours, local, again):
-        os.mkdir(f"{ours}/p")
-        for n in range(12):
-            with open(f"{ours}/p/part{n}.c", "w") as f:
-                f.write(f'#include "all.h"\nint part{n}(void) {{ return {n}; }}\n')
-        with open(f"{ours}/p/all.h", "w") as f:
-            f.write("".join(f"int part{n}(void);\n" for n in range(12)))
-        with open(f"{ours}/p/main.c", "w") as f:
-            f.write('#include <stdio.h>\n#include "all.h"\nint main(void) { printf("%d\\n", ' + "+".join(f"part{n}()" for n in range(12)) + "); return 0; }\n")
-        with open(f"{ours}/p/Makefile", "w") as f:
-            f.write("O := $(patsubst %.c,%.o,$(wildcard *.c))\nsum: lib.a main.o\n\tgcc -o $@ main.o lib.a\n"
-                    "lib.a: $(filter part%,$(O))\n\tar rcs $@ $^\n%.o: %.c all.h\n\tgcc -O1 -g -c $< -o $@\n")
-        run("make", "-j4", cwd=f"{ours}/p")
-        assert run(f"{ours}/p/sum").stdout == b"66\n"
-        assert b"up to date" in run("make", cwd=f"{ours}/p").stdout
-        again()
-        assert run(f"{ours}/p/sum").stdout == b"66\n"
-        assert b"up to date" in run("make", cwd=f"{ours}/p").stdout
-    on_mounts(use)
+
+@promise
+def git_clones_commits_packs_and_checks():
+    needs("git")
+    d = fresh("git")
+    sh(f"""
+        git clone -q --no-hardlinks {ROOT} {d}/clone
+        cd {d}/clone
+        git fsck --strict
+        test -z "$(git status --porcelain)"
+        git -c user.name=x -c user.email=x@y commit -q --allow-empty -m 'nothing'
+        echo change >> README.md && git -c user.name=x -c user.email=x@y commit -qam 'change'
+        git checkout -q -b other HEAD~1 && git checkout -q - && git gc -q && git fsck
+        git clone -q . ../second && test "$(git -C ../second log --oneline | wc -l)" -gt 1
+    """)
+
+
+@promise
+def gcc_builds_a_library_and_a_program():
+    needs("gcc")
+    d = fresh("gcc")
+    sh("""
+        for i in 1 2 3 4 5; do echo "int f$i(int x) { return x + $i; }" > f$i.c; done
+        echo 'int f1(int), f5(int); int main(void) { return f1(f5(36)) == 42 ? 0 : 1; }' > main.c
+        printf 'all: p\\n%%.o: %%.c\\n\\tgcc -g -O2 -c $< -o $@\\nlib.a: f1.o f2.o f3.o f4.o f5.o\\n\\tar rcs $@ $^\\np: main.o lib.a\\n\\tgcc -o $@ $^\\n' > Makefile
+        make -s -j4 && ./p && make -s -q && touch f3.c && ! make -s -q && make -s && ./p
+    """, cwd=d)
 
 
 @promise
 def sqlite_keeps_its_database_whole():
-    need("sqlite3")
-
-    def use(c, ours, local, again):
-        for journal in ("delete", "truncate", "persist", "wal"):
-            db = f"{ours}/{journal}.db"
-            script = f"pragma journal_mode={journal}; create table t(a integer primary key, b text);"
-            for batch in range(5):
-                script += "begin;" + "".join(f"insert into t(b) values('{batch}-{n}' || hex(zeroblob({n % 300})));" for n in range(200)) + "commit;"
-            script += "update t set b = b || 'x' where a % 7 = 0; delete from t where a % 11 = 0; create index i on t(b); vacuum;"
-            run("sqlite3", db, input=script.encode(), timeout=300)
-            run("sqlite3", db, input=b"begin; delete from t; rollback; insert into t(b) values('last');")
-        again()
-        for journal in ("delete", "truncate", "persist", "wal"):
-            said = run("sqlite3", f"{ours}/{journal}.db", input=b"pragma integrity_check; select count(*), sum(length(b)) > 0 from t;").stdout.decode().split()
-            assert said == ["ok", "911|1"], (journal, said)
-    on_mounts(use)
+    needs("sqlite3")
+    d = fresh("sqlite")
+    sh(f"""
+        sqlite3 {d}/a.db 'create table t(id integer primary key, v text); begin;' 'select 1;' > /dev/null
+        for i in $(seq 30); do sqlite3 {d}/a.db "insert into t(v) values (hex(randomblob(2000)))"; done
+        sqlite3 {d}/a.db "begin; with recursive c(n) as (select 1 union all select n+1 from c where n<5000) insert into t(v) select hex(randomblob(50)) from c; commit;"
+        sqlite3 {d}/a.db "delete from t where id % 3 = 0; vacuum;"
+        test "$(sqlite3 {d}/a.db 'pragma integrity_check')" = ok
+        sqlite3 {d}/w.db 'pragma journal_mode=truncate; create table t(v); insert into t values (1); insert into t values (2);' > /dev/null
+        sqlite3 {d}/w.db 'pragma journal_mode=persist; insert into t values (3);' > /dev/null
+        test "$(sqlite3 {d}/w.db 'select count(*) from t; pragma integrity_check' | tr '\\n' ' ')" = '3 ok '
+    """)
 
 
 @promise
-def the_small_tools_do_their_work():
-    def use(c, ours, local, again):
-        script = r"""set -e; cd "$1"
-mkdir -p x/y z; seq 1 20000 > x/seq; head -c 300000 /dev/zero | tr '\0' q > x/y/q; : > x/none
-sha256sum x/seq x/y/q x/none > sums; sha256sum -c --quiet sums
-mv x/y z/y; mv x/seq z/; test ! -e x/y; test "$(tail -1 z/seq)" = 20000
-ln z/seq z/hard; ln -s seq z/soft; test "$(stat -c %h z/seq)" = 2; cmp z/hard z/soft
-chmod 640 z/seq; touch -d '2001-02-03 04:05:06 UTC' z/seq; stat -c '%a %Y' z/hard
-sed -i s/20000/end/ z/seq; tail -1 z/seq; tail -1 z/hard
-echo one > log; echo two >> log; (echo three; echo four) >> log; cat log
-dd if=/dev/zero of=dd bs=64k count=40 conv=fsync status=none; dd if=z/hard of=dd bs=1000 seek=3 conv=notrunc status=none; sha256sum dd
-truncate -s 100 dd; truncate -s 5000 dd; sha256sum dd
-sort -r z/hard | split -l 5000 - part.; cat part.* | sha256sum; cp --sparse=always dd dd2; cmp dd dd2
-for i in 1 2 3 4 5 6 7 8; do (for j in 1 2 3 4 5 6 7 8 9 10; do echo $i $j > z/c.$i.$j; done) & done; wait
-find . -type f | sort | xargs stat -c '%n %s %h %a'; find . -name 'c.*' -delete; find . | sort
-mkfifo fifo; (echo through > fifo &); cat fifo; rm -rf x z part.*; ls
-"""
-        done = [run("bash", "-c", script, "x", where).stdout for where in (ours, local)]
-        assert done[0] == done[1], b"\n".join(a + b" / " + b for a, b in zip(done[0].split(b"\n"), done[1].split(b"\n")) if a != b)[:1500].decode()
-        again()
-        same_trees(ours, local)
-    on_mounts(use)
+def checksums_hold_after_a_remount():
+    d = fresh("sums")
+    sh("for i in $(seq 40); do head -c $((i * i * 3001)) /dev/urandom > f$i; done; sha256sum f* > sums; sha256sum --quiet -c sums", cwd=d)
+    cluster.unmount()
+    cluster.mount()
+    sh("sha256sum --quiet -c sums", cwd=d)
+
+
+@promise
+def find_mv_ln_touch_and_rm_do_what_they_say():
+    d = fresh("tools")
+    some_tree(f"{d}/t")
+    sh(f"""
+        cd {d}
+        test "$(find t -type f | wc -l)" = 162
+        test "$(find t -type l | wc -l)" = 10
+        test "$(find t -links 2 -type f | wc -l)" = 20
+        mkdir other && mv t/d1 other/ && test -e other/d1/f1 && test ! -e t/d1
+        mv t/d2/f1 other/moved && mv other/moved t/d2/f1
+        ln t/d2/f1 hard && test "$(stat -c %h hard)" = 2 && echo x >> hard && cmp hard t/d2/f1
+        ln -s t/d2/f1 soft && cmp soft hard && test "$(readlink soft)" = t/d2/f1
+        touch -d '2001-02-03 04:05:06.5 UTC' hard && test "$(stat -c %Y t/d2/f1)" = 981173106
+        chmod 4711 hard && test "$(stat -c %a t/d2/f1)" = 4711
+        rm -rf t other && test ! -e t && test ! -e other
+        ! cat soft 2> /dev/null
+        mkfifo p && (echo through > p &) && test "$(cat p)" = through
+        df . | grep -q skua
+        dd if=/dev/zero of=z bs=64k count=16 conv=notrunc,fsync status=none && truncate -s 100 z && test "$(stat -c %s z)" = 100
+    """)
+
+
+@promise
+def a_directory_of_5000_files_lists_and_goes():
+    d = fresh("many")
+    for i in range(5000):
+        os.close(os.open(f"{d}/f{i}", os.O_CREAT | os.O_WRONLY))
+    assert len(os.listdir(d)) == 5000
+    assert sh(f"ls -l {d} | wc -l") == "5001\n"
+    shutil.rmtree(d)
+    assert not os.path.exists(d)
+
+
+@promise
+def programs_run_from_it():
+    d = fresh("run")
+    sh(f"cp /bin/ls {d}/ls && {d}/ls {d} | grep -qx ls && printf '#!/bin/sh\\necho script' > {d}/s && chmod +x {d}/s && test $({d}/s) = script")
+
+
+@promise
+def many_programs_at_once_do_not_disturb_each_other():
+    d = fresh("busy")
+    script = "for j in 1 2 3; do head -c 3000000 /dev/urandom > b$i; cp b$i c$i; cmp b$i c$i; mkdir -p x$i/y; mv c$i x$i/y/; rm -rf x$i; done"
+    users = [subprocess.Popen(["bash", "-ec", f"i={i}; {script}"], cwd=d, stderr=subprocess.PIPE) for i in range(8)]
+    for u in users:
+        _, err = u.communicate(timeout=200)
+        assert u.returncode == 0, err.decode()
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        if cluster:
+            cluster.close()

@@ -33,7 +33,7 @@ class Same:
 
     def __init__(self, seed, left, right, largest=400_000, sync_each=False):
         self.random = random.Random(seed)
-        self.roots = [left, right]
+        self.roots = [os.path.join(left, "top"), os.path.join(right, "top")]     # so that "../b" stays within
         self.largest = largest
         self.open = []          # of [fd, fd, name]
         self.log = []

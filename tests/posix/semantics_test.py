@@ -1,330 +1,477 @@
 #!/usr/bin/env python3
-"""What a mount promises beyond a local directory (design: client.md): when others see what was written here, who
-publishes it, what two mounts see of each other, and how a mount ends."""
-import errno, mmap, os, signal, subprocess, sys, threading
+"""What others see of a mount, and when: a file appears whole, at close or fsync; what was acknowledged stays."""
+import errno, hashlib, mmap, os, random, signal, subprocess, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import Cluster, Skip, main, promise, require_mount, run, wait_for
+from harness import Cluster, main, promise, require_mount, run, wait_for
+
+cluster = None
 
 
-def cat(c, path):
-    """What others see: None if there is nothing."""
-    done = c.skua("cat", path, check=False)
-    return done.stdout if done.returncode == 0 else None
+def shared():
+    global cluster
+    require_mount()
+    if cluster is None:
+        cluster = Cluster()
+        cluster.mount()
+    return cluster
 
 
-def fails(with_errno, f, *args):
-    try:
-        f(*args)
-    except OSError as e:
-        assert e.errno == with_errno, f"{errno.errorcode[e.errno]} instead of {errno.errorcode[with_errno]}"
-        return
-    raise AssertionError(f"no {errno.errorcode[with_errno]}")
+def fresh(name):
+    path = os.path.join(shared().mounted, name)
+    os.mkdir(path)
+    return path
 
 
-class Mounted:
-    """A cluster with one mount or two; `with Mounted() as (c, m):`."""
-    def __init__(self, *options, two=False):
-        require_mount()
-        self.options, self.two = options, two
+def outside(path):
+    """What another client reads there; None if there is nothing."""
+    done = cluster.skua("cat", "/" + os.path.relpath(path, cluster.mounted), check=False)
+    if done.returncode == 0:
+        return done.stdout
+    assert b"no such" in done.stderr.lower(), done.stderr
+    return None
+
+
+class Second:
+    """A second mount of the same cluster, with options."""
+    def __init__(self, c, *options):
+        self.point = os.path.join(c.scratch, "mnt-%d" % random.randrange(10**9))
+        os.mkdir(self.point)
+        read, write = os.pipe()
+        options = [x for o in options for x in ("-o", o)]
+        self.log = open(self.point + ".log", "wb")
+        self.process = subprocess.Popen([c.binary("skua-fuse"), "--config", os.path.join(c.dir, "skua.conf"), "--ready-fd", str(write), *options, self.point],
+                                        pass_fds=[write], stdout=self.log, stderr=self.log)
+        os.close(write)
+        with os.fdopen(read) as f:
+            line = f.readline()
+        assert line.startswith("ok"), line
 
     def __enter__(self):
-        os.umask(0o022)
-        self.c = Cluster()
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(30)
+        run("umount", "-l", self.point, check=False)
+        self.log.close()
+
+
+@promise
+def nobody_sees_half_a_file_and_everybody_sees_it_after_close():
+    d = fresh("whole")
+    data = os.urandom(5 << 20)
+    with open(f"{d}/f", "wb") as f:
+        for i in range(0, len(data), 1 << 20):
+            f.write(data[i:i + (1 << 20)])
+            f.flush()
+        assert os.stat(f"{d}/f").st_size == len(data)      # here at once
+        assert os.listdir(d) == ["f"]
+        with open(f"{d}/f", "rb") as g:
+            assert g.read() == data
+        assert outside(f"{d}/f") is None
+    assert outside(f"{d}/f") == data
+
+
+@promise
+def fsync_publishes_and_an_edit_appears_whole():
+    d = fresh("fsync")
+    with open(f"{d}/f", "wb") as f:
+        f.write(b"a" * 100_000)
+        f.flush()
+        os.fsync(f.fileno())
+        assert outside(f"{d}/f") == b"a" * 100_000
+        f.seek(10)
+        f.write(b"b" * 50)
+        f.flush()
+        f.seek(90_000)
+        f.write(b"c" * 20_000)
+        f.flush()
+        assert outside(f"{d}/f") == b"a" * 100_000
+    assert outside(f"{d}/f") == b"a" * 10 + b"b" * 50 + b"a" * 89_940 + b"c" * 20_000
+
+
+@promise
+def a_shells_redirection_does_not_publish_an_empty_file():
+    d = fresh("shell")
+    script = f"exec > {d}/f; /bin/true; touch {d}/../mark; while [ ! -e {d}/go ]; do /bin/true; done; echo data"
+    p = subprocess.Popen(["sh", "-c", script])
+    wait_for(lambda: os.path.exists(f"{d}/../mark"))
+    assert os.path.exists(f"{d}/f")
+    assert outside(f"{d}/f") is None
+    open(f"{d}/go", "w").close()
+    p.wait(30)
+    assert outside(f"{d}/f") == b"data\n"
+    run("sh", "-c", f"echo one > {d}/g; echo two >> {d}/g; (echo three; echo four) >> {d}/g")
+    assert outside(f"{d}/g") == b"one\ntwo\nthree\nfour\n"
+
+
+@promise
+def a_childs_exit_does_not_publish_its_parents_file():
+    d = fresh("child")
+    with open(f"{d}/f", "wb") as f:
+        f.write(b"head ")
+        f.flush()
+        subprocess.run(["echo", "body"], stdout=f, check=True)
+        assert outside(f"{d}/f") is None
+    assert outside(f"{d}/f") == b"head body\n"
+
+
+@promise
+def what_a_daemon_left_open_is_published_when_it_dies():
+    d = fresh("daemon")
+    p = subprocess.Popen(["bash", "-c", f"exec > {d}/log; echo begun; exec sleep 1000"])
+    wait_for(lambda: os.path.exists(f"{d}/log") and os.path.getsize(f"{d}/log") > 0)
+    p.kill()
+    p.wait()
+    wait_for(lambda: outside(f"{d}/log") == b"begun\n", 20, "the log")
+
+
+@promise
+def o_excl_is_decided_between_machines():
+    d = fresh("excl")
+    fd = os.open(f"{d}/lock", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    done = cluster.skua("stat", "/excl/lock", check=False)
+    assert done.returncode == 0, "an exclusive create is everybody's at once"
+    with Second(cluster) as other:
         try:
-            first = self.c.mount(*self.options)
-            if not self.two:
-                return self.c, first
-            self.second = os.path.join(self.c.scratch, "second")
-            os.mkdir(self.second)
-            self.c.skua("mount", self.second, *self.options)
-            return self.c, first, self.second
-        except BaseException:
-            self.c.close(keep=True)
-            raise
-
-    def __exit__(self, kind, *_):
-        if self.two:
-            self.c.skua("umount", "--force", self.second, check=False)
-        self.c.close(keep=kind is not None)
-
-
-@promise
-def a_new_file_is_everybodys_whole_at_close_or_fsync_and_not_before():
-    with Mounted() as (c, m):
-        for size in (5, 200_000, 20 << 20):
-            data = os.urandom(size)
-            with open(f"{m}/new{size}", "wb", buffering=0) as f:
-                f.write(data[:size // 2])
-                assert cat(c, f"/new{size}") is None
-                assert os.listdir(m).count(f"new{size}") == 1 and os.stat(f"{m}/new{size}").st_size == size // 2
-                assert open(f"{m}/new{size}", "rb").read() == data[:size // 2]
-                f.write(data[size // 2:])
-            assert cat(c, f"/new{size}") == data
-        with open(f"{m}/synced", "wb", buffering=0) as f:
-            f.write(b"one")
-            os.fsync(f.fileno())
-            assert cat(c, "/synced") == b"one"
-            f.write(b"two")
-            assert cat(c, "/synced") == b"one"
-        assert cat(c, "/synced") == b"onetwo"
-
-
-@promise
-def an_exclusive_create_is_decided_by_the_shard_at_open():
-    with Mounted(two=True) as (c, a, b):
-        fd = os.open(f"{a}/lock", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        fails(errno.EEXIST, os.open, f"{b}/lock", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        os.close(fd)
-        os.unlink(f"{a}/lock")
-        os.close(os.open(f"{b}/lock", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        won = []
-        for n in range(20):
-            def take(where):
-                try:
-                    os.close(os.open(f"{where}/l{n}", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-                    won.append(n)
-                except FileExistsError:
-                    pass
-            threads = [threading.Thread(target=take, args=(w,)) for w in (a, b, a, b)]
-            [t.start() for t in threads]
-            [t.join() for t in threads]
-        assert sorted(won) == list(range(20)), won
-
-
-@promise
-def two_mounts_agree_from_close_to_open():
-    with Mounted(two=True) as (c, a, b):
-        open(f"{a}/f", "wb").write(b"first")
-        assert open(f"{b}/f", "rb").read() == b"first"
-        for n in range(20):
-            open((a, b)[n % 2] + "/f", "wb").write(b"round %d" % n * (1 + n * 1000))
-            assert open((b, a)[n % 2] + "/f", "rb").read() == b"round %d" % n * (1 + n * 1000)
-        # Both create the same name: the later close wins, nothing is lost half-way.
-        x, y = open(f"{a}/same", "wb"), open(f"{b}/same", "wb")
-        x.write(b"from a")
-        y.write(b"from the other")
-        x.close()
-        y.close()
-        assert open(f"{a}/same", "rb").read() == open(f"{b}/same", "rb").read() == b"from the other"
-        # Byte ranges of two edits are merged; appended bytes all stay.
-        open(f"{a}/ranges", "wb").write(b"-" * 300_000)
-        x, y = open(f"{a}/ranges", "r+b"), open(f"{b}/ranges", "r+b")
-        os.pwrite(x.fileno(), b"a" * 100, 1000)
-        os.pwrite(y.fileno(), b"b" * 100, 200_000)
-        x.close()
-        y.close()
-        got = open(f"{a}/ranges", "rb").read()
-        assert got == b"-" * 1000 + b"a" * 100 + b"-" * 198_900 + b"b" * 100 + b"-" * 99_900
-        x, y = open(f"{a}/log", "ab"), open(f"{b}/log", "ab")
-        x.write(b"x" * 1000)
-        y.write(b"y" * 1000)
-        x.close()
-        y.close()
-        assert sorted(open(f"{a}/log", "rb").read()) == sorted(b"x" * 1000 + b"y" * 1000)
-
-
-@promise
-def redirections_and_inherited_descriptors_publish_when_the_writer_is_done():
-    with Mounted() as (c, m):
-        run("sh", "-c", f"(echo one; sleep 0.1; echo two) > {m}/out")
-        assert cat(c, "/out") == b"one\ntwo\n"
-        run("sh", "-c", f"exec > {m}/exec; echo a; /bin/echo b; (echo c); exec >&-")
-        assert cat(c, "/exec") == b"a\nb\nc\n"
-        with open(f"{m}/popen", "wb") as f:
-            child = subprocess.Popen(["sh", "-c", "read x; echo later"], stdin=subprocess.PIPE, stdout=f)
-        child.communicate(b"go\n")
-        wait_for(lambda: cat(c, "/popen") == b"later\n", 5, "the child's line")
-        # A child that inherits a descriptor and ends does not publish for its parent.
-        fd = os.open(f"{m}/parent", os.O_CREAT | os.O_WRONLY)
-        os.set_inheritable(fd, True)
-        os.write(fd, b"half")
-        run("true")
-        subprocess.run(["true"], close_fds=False)
-        assert cat(c, "/parent") is None
-        os.write(fd, b" and half")
-        os.close(fd)
-        assert cat(c, "/parent") == b"half and half"
-        # Whoever dies leaves what it wrote.
-        daemon = subprocess.Popen(["sh", "-c", f"exec > {m}/daemon; echo alive; echo $$ >&2; sleep 100"], stderr=subprocess.PIPE, start_new_session=True)
-        daemon.stderr.readline()
-        os.killpg(daemon.pid, signal.SIGKILL)
-        daemon.wait()
-        wait_for(lambda: cat(c, "/daemon") == b"alive\n", 5, "the daemon's log")
-
-
-@promise
-def names_of_ours_alone_are_renamed_linked_removed_and_counted():
-    with Mounted() as (c, m):
-        os.mkdir(f"{m}/d")
-        f = open(f"{m}/d/x", "wb", buffering=0)
-        f.write(b"bytes")
-        fails(errno.ENOTEMPTY, os.rmdir, f"{m}/d")
-        os.chmod(f"{m}/d/x", 0o600)
-        os.utime(f"{m}/d/x", ns=(10**18, 10**18 + 7))
-        assert cat(c, "/d/x") is None
-        os.rename(f"{m}/d/x", f"{m}/d/y")
-        assert cat(c, "/d/y") == b"bytes" and cat(c, "/d/x") is None
-        st = os.stat(f"{m}/d/y")
-        assert (st.st_mode & 0o777, st.st_mtime_ns) == (0o600, 10**18 + 7)
-        f.close()
-        f = open(f"{m}/d/z", "wb", buffering=0)
-        f.write(b"linked")
-        os.link(f"{m}/d/z", f"{m}/d/w")
-        assert os.stat(f"{m}/d/z").st_nlink == 2 and cat(c, "/d/w") == b"linked"
-        f.write(b" on")
-        f.close()
-        assert cat(c, "/d/z") == cat(c, "/d/w") == b"linked on"
-        f = open(f"{m}/d/gone", "w+b", buffering=0)
-        f.write(b"still here")
-        os.unlink(f"{m}/d/gone")
-        assert os.pread(f.fileno(), 100, 0) == b"still here" and os.fstat(f.fileno()).st_nlink == 0
-        f.write(b".")
-        f.close()
-        assert cat(c, "/d/gone") is None and sorted(os.listdir(f"{m}/d")) == ["w", "y", "z"]
-        fd = os.open(f"{m}/d/dir synced", os.O_CREAT | os.O_WRONLY)
-        os.write(fd, b"by its directory")
-        d = os.open(f"{m}/d", os.O_RDONLY)
-        os.fsync(d)
-        assert cat(c, "/d/dir synced") == b"by its directory"
-        os.close(d)
-        os.close(fd)
-
-
-@promise
-def a_file_created_for_reading_or_truncated_for_reading_counts():
-    with Mounted() as (c, m):
-        os.close(os.open(f"{m}/made", os.O_CREAT | os.O_RDONLY, 0o640))
-        assert cat(c, "/made") == b"" and os.stat(f"{m}/made").st_mode & 0o777 == 0o640
-        open(f"{m}/full", "wb").write(b"bytes")
-        os.close(os.open(f"{m}/full", os.O_TRUNC | os.O_RDONLY))
-        assert os.stat(f"{m}/full").st_size == 0 and cat(c, "/full") == b""
-
-
-@promise
-def data_and_holes_are_found_and_no_more_data_is_enxio():
-    with Mounted() as (c, m):
-        with open(f"{m}/h", "w+b", buffering=0) as f:
-            os.pwrite(f.fileno(), b"x" * 5000, 20 << 20)
-            os.ftruncate(f.fileno(), 40 << 20)
-            for _ in ("open", "committed"):
-                assert os.lseek(f.fileno(), 0, os.SEEK_HOLE) == 0
-                assert (16 << 20) <= os.lseek(f.fileno(), 0, os.SEEK_DATA) <= 20 << 20
-                fails(errno.ENXIO, os.lseek, f.fileno(), (40 << 20) - 1, os.SEEK_DATA)
-                fails(errno.ENXIO, os.lseek, f.fileno(), 40 << 20, os.SEEK_HOLE)
-                os.fsync(f.fileno())
-        assert os.stat(f"{m}/h").st_blocks * 512 < 10 << 20
-
-
-@promise
-def a_directory_that_changes_while_it_is_read_shows_what_stayed_exactly_once():
-    with Mounted() as (c, m):
-        os.mkdir(f"{m}/many")
-        with open(f"{m}/many/open", "wb") as f:
-            f.write(b"x")
-            for n in range(3000):
-                open(f"{m}/many/n{n}", "w").close()
-            seen = []
-            with os.scandir(f"{m}/many") as entries:
-                for i, entry in enumerate(entries):
-                    seen.append(entry.name)
-                    if i % 3 == 0 and i < 1500:
-                        os.unlink(f"{m}/many/n{i}")
-                        open(f"{m}/many/late{i}", "w").close()
-        stayed = {f"n{n}" for n in range(3000) if n % 3 or n >= 1500} | {"open"}
-        assert not [n for n in stayed if seen.count(n) != 1], "a name was missed or came twice"
-        run("rm", "-rf", f"{m}/many")
-        assert os.listdir(m) == []
-
-
-@promise
-def rights_are_checked_for_everybody():
-    python = "/usr/bin/python3"         # one that everybody may run
-    if os.geteuid() != 0 or not os.path.exists(python):
-        raise Skip("only root can try, with Debian's python3")
-    with Mounted() as (c, m):
-        os.chmod(c.scratch, 0o755)
-        os.mkdir(f"{m}/mine", 0o700)
-        open(f"{m}/secret", "w").close()
-        os.chmod(f"{m}/secret", 0o600)
-        os.mkdir(f"{m}/all")
-        os.chmod(f"{m}/all", 0o1777)
-        script = f"""import os, sys
-for f in (lambda: open("{m}/secret"), lambda: os.listdir("{m}/mine"), lambda: open("{m}/new", "w"), lambda: os.chmod("{m}/secret", 0o777),
-          lambda: os.rename("{m}/all", "{m}/x"), lambda: os.unlink("{m}/all/roots")):
-    try:
-        f()
-        sys.exit("allowed")
-    except PermissionError:
-        pass
-open("{m}/all/his", "w").write("x")
-"""
-        open(f"{m}/all/roots", "w").close()
-        done = subprocess.run([python, "-c", script], user=65534, group=65534, extra_groups=[], capture_output=True, cwd="/")
-        assert done.returncode == 0, done.stderr.decode()
-        assert os.stat(f"{m}/all/his").st_uid == 65534
-
-
-@promise
-def a_mapped_file_is_written_through_the_map():
-    with Mounted() as (c, m):
-        open(f"{m}/map", "wb").write(b"." * 300_000)
-        with open(f"{m}/map", "r+b") as f, mmap.mmap(f.fileno(), 0) as view:
-            view[5:8] = view[200_000:200_003] = b"xyz"
-        got = cat(c, "/map")
-        wait_for(lambda: cat(c, "/map")[5:8] == b"xyz", 5, "the mapped bytes")
-        got = cat(c, "/map")
-        assert got == b"." * 5 + b"xyz" + b"." * 199_992 + b"xyz" + b"." * 99_997
-        fd = os.open(f"{m}/map", os.O_RDONLY)
-        with mmap.mmap(fd, 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as view:
-            assert view[:] == got
-        os.close(fd)
-
-
-@promise
-def locks_work_between_processes():
-    with Mounted() as (c, m):
-        script = "import fcntl,sys; f=open(sys.argv[1],'r+'); fcntl.{0}(f, fcntl.LOCK_EX | fcntl.LOCK_NB)"
-        import fcntl
-        for kind in ("flock", "lockf"):
-            with open(f"{m}/l", "w+") as f:
-                getattr(fcntl, kind)(f, fcntl.LOCK_EX)
-                assert run(sys.executable, "-c", script.format(kind), f"{m}/l", check=False).returncode != 0
-            run(sys.executable, "-c", script.format(kind), f"{m}/l")
-
-
-@promise
-def what_is_open_when_the_driver_is_told_to_go_is_published():
-    with Mounted() as (c, m):
-        f = open(f"{m}/open", "wb", buffering=0)
-        f.write(b"not closed")
-        os.kill(c.pid("mount"), signal.SIGTERM)
-        wait_for(lambda: cat(c, "/open") == b"not closed", 20, "what was open")
-        try:
-            f.close()
-        except OSError:
+            os.open(f"{other.point}/excl/lock", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            raise AssertionError("two have it")
+        except FileExistsError:
             pass
-        wait_for(lambda: not os.path.ismount(m), 30, "the end of the mount")
-        c.mounted = None
+    os.write(fd, b"mine")
+    os.close(fd)
+    assert outside(f"{d}/lock") == b"mine"
 
 
 @promise
-def a_driver_that_was_killed_is_cleared_by_the_next_mount():
-    with Mounted() as (c, m):
-        open(f"{m}/kept", "w").write("kept")
-        os.kill(c.pid("mount"), signal.SIGKILL)
-        wait_for(lambda: cat(c, "/kept") == b"kept", 5)
-        wait_for(lambda: not alive(c), 10, "its end")
-        c.skua("mount", m)
-        assert open(f"{m}/kept").read() == "kept"
+def plain_creates_of_one_name_on_two_mounts_merge_or_replace():
+    d = fresh("both")
+    with Second(cluster) as other:
+        a = os.open(f"{d}/f", os.O_CREAT | os.O_WRONLY)
+        b = os.open(f"{other.point}/both/f", os.O_CREAT | os.O_WRONLY)
+        os.pwrite(a, b"AAAA", 0)
+        os.pwrite(b, b"BBBB", 4)
+        os.close(a)
+        os.close(b)
+        assert outside(f"{d}/f") == b"AAAABBBB"
+        a = os.open(f"{d}/g", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        b = os.open(f"{other.point}/both/g", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        os.write(a, b"long and old")
+        os.write(b, b"new")
+        os.close(a)
+        os.close(b)
+        assert outside(f"{d}/g") == b"new"
 
 
-def alive(c):
+@promise
+def appends_of_two_mounts_both_stay():
+    d = fresh("append")
+    with Second(cluster) as other:
+        places = [f"{d}/log", f"{other.point}/append/log"]
+        open(places[0], "w").close()
+        wait_for(lambda: os.path.exists(places[1]))
+
+        def append(which):
+            for i in range(30):
+                with open(places[which], "a") as f:
+                    f.write(f"{which} {i}\n")
+        threads = [threading.Thread(target=append, args=(w,)) for w in (0, 1)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        lines = outside(places[0]).decode().splitlines()
+        assert sorted(lines) == sorted(f"{w} {i}" for w in (0, 1) for i in range(30)), lines
+        for w in (0, 1):
+            assert [x for x in lines if x.startswith(f"{w} ")] == [f"{w} {i}" for i in range(30)]
+
+
+@promise
+def open_sees_what_another_mount_closed():
+    d = fresh("cto")
+    with Second(cluster) as other:
+        for i in range(20):
+            with open(f"{d}/f", "w") as f:
+                f.write(f"version {i}")
+            with open(f"{other.point}/cto/f") as f:
+                assert f.read() == f"version {i}"
+
+
+@promise
+def an_unlinked_open_file_stays_readable():
+    d = fresh("unlinked")
+    data = os.urandom(3 << 20)
+    with open(f"{d}/f", "wb") as f:
+        f.write(data)
+    with open(f"{d}/f", "rb") as f, open(f"{d}/f", "r+b") as g:
+        os.unlink(f"{d}/f")
+        g.seek(100)
+        g.write(b"changed")
+        g.flush()
+        assert not os.path.exists(f"{d}/f")
+        assert f.read() == data[:100] + b"changed" + data[107:]
+        assert os.fstat(f.fileno()).st_nlink == 0
+    with open(f"{d}/never", "w+b") as f:       # one that nobody else ever saw
+        f.write(data)
+        os.unlink(f"{d}/never")
+        f.seek(0)
+        assert f.read() == data
+    assert outside(f"{d}/never") is None
+    with open(f"{d}/r", "wb") as f:
+        f.write(b"old")
+    with open(f"{d}/r", "rb") as f:
+        with open(f"{d}/r2", "wb") as g:
+            g.write(b"new")
+        os.rename(f"{d}/r2", f"{d}/r")
+        assert f.read() == b"old"
+        assert open(f"{d}/r", "rb").read() == b"new"
+
+
+@promise
+def large_files_may_be_written_in_any_order():
+    d = fresh("large")
+    r = random.Random(5)
+    size = 100 << 20
+    with open(f"{d}/f", "w+b") as f:
+        model = bytearray(size)
+        for at in range(0, size, 1 << 20):
+            block = r.randbytes(1 << 20)
+            f.write(block)
+            model[at:at + (1 << 20)] = block
+        for _ in range(200):                            # what was sent already is changed
+            at, block = r.randrange(size - 5000), r.randbytes(r.randrange(1, 5000))
+            f.seek(at)
+            f.write(block)
+            model[at:at + len(block)] = block
+        f.seek(0)
+        f.write(b"header")
+        model[:6] = b"header"
+        f.flush()
+        f.seek(0)
+        assert hashlib.sha256(f.read()).digest() == hashlib.sha256(model).digest()
+    assert hashlib.sha256(outside(f"{d}/f")).digest() == hashlib.sha256(model).digest()
+
+
+@promise
+def more_than_fits_in_memory_is_kept_on_disk_until_it_is_committed():
+    shared()
+    fresh("spill")
+    r = random.Random(6)
+    with Second(cluster, "dirty_mib=4") as other:
+        path = f"{other.point}/spill/f"
+        size = 60 << 20
+        model = bytearray(size)
+        with open(path, "w+b") as f:
+            for at in list(range(0, size, 1 << 20))[::-1]:     # backwards, so that nothing can be sent
+                block = r.randbytes(1 << 20)
+                f.seek(at)
+                f.write(block)
+                model[at:at + (1 << 20)] = block
+            f.seek(0)
+            assert hashlib.sha256(f.read()).digest() == hashlib.sha256(model).digest()
+        assert hashlib.sha256(outside(f"{cluster.mounted}/spill/f")).digest() == hashlib.sha256(model).digest()
+
+
+@promise
+def holes_cost_nothing():
+    d = fresh("holes")
+    with open(f"{d}/f", "wb") as f:
+        f.write(b"begin")
+        f.seek(10 << 30)
+        f.write(b"end")
+    st = os.stat(f"{d}/f")
+    assert st.st_size == (10 << 30) + 3 and st.st_blocks * 512 < 40 << 20, st
+    with open(f"{d}/f", "rb") as f:
+        assert f.read(5) == b"begin"
+        assert os.lseek(f.fileno(), 1 << 30, os.SEEK_DATA) > 1 << 30
+        f.seek(10 << 30)
+        assert f.read() == b"end"
+    os.truncate(f"{d}/f", 20 << 30)
+    os.truncate(f"{d}/f", 5)
+    assert open(f"{d}/f", "rb").read() == b"begin"
+
+
+@promise
+def mapped_memory_reaches_the_file():
+    d = fresh("mmap")
+    with open(f"{d}/f", "w+b") as f:
+        f.truncate(1 << 20)
+        with mmap.mmap(f.fileno(), 1 << 20) as m:
+            m[0:5] = b"first"
+            m[500_000:500_006] = b"middle"
+            m.flush()
+            assert os.pread(f.fileno(), 6, 500_000) == b"middle"
+            m[-4:] = b"last"
+    got = outside(f"{d}/f")
+    assert got[:5] == b"first" and got[500_000:500_006] == b"middle" and got[-4:] == b"last" and len(got) == 1 << 20
+
+
+@promise
+def an_error_that_comes_late_comes_from_close():
+    d = fresh("late")
+    os.mkdir(f"{d}/gone")
+    fd = os.open(f"{d}/gone/f", os.O_CREAT | os.O_WRONLY)
+    os.write(fd, b"lost")
+    cluster.skua("rm", "-r", "/late/gone")
     try:
-        return open(f"/proc/{c.pid('mount')}/stat").read().rsplit(")", 1)[1].split()[0] != "Z"
+        os.close(fd)
+        raise AssertionError("close knew nothing of it")
+    except OSError as e:
+        assert e.errno == errno.ENOENT, e
+    assert outside(f"{d}/gone/f") is None
+
+
+@promise
+def names_of_ours_are_counted_renamed_linked_and_dropped():
+    d = fresh("ours")
+    os.mkdir(f"{d}/sub")
+    f = open(f"{d}/sub/f", "wb")
+    f.write(b"1")
+    f.flush()
+    try:
+        os.rmdir(f"{d}/sub")
+        raise AssertionError("a directory with a name in it went")
+    except OSError as e:
+        assert e.errno == errno.ENOTEMPTY
+    os.chmod(f"{d}/sub/f", 0o600)
+    os.utime(f"{d}/sub/f", ns=(5, 10**18))
+    st = os.stat(f"{d}/sub/f")
+    assert (st.st_mode & 0o777, st.st_mtime_ns, st.st_size) == (0o600, 10**18, 1)
+    os.rename(f"{d}/sub/f", f"{d}/g")
+    assert outside(f"{d}/g") == b"1"
+    assert os.stat(f"{d}/g").st_mtime_ns == 10**18
+    f.write(b"2")
+    f.close()
+    assert outside(f"{d}/g") == b"12"
+    os.rmdir(f"{d}/sub")
+    f = open(f"{d}/h", "wb")
+    os.link(f"{d}/h", f"{d}/h2")
+    assert os.stat(f"{d}/h2").st_nlink == 2
+    f.close()
+    fd = os.open(d, os.O_RDONLY)
+    g = open(f"{d}/byfsync", "wb")
+    g.write(b"x")
+    g.flush()
+    os.fsync(fd)
+    assert outside(f"{d}/byfsync") == b"x"
+    os.close(fd)
+    g.close()
+
+
+@promise
+def times_and_modes_do_not_change_at_close():
+    d = fresh("times")
+    fd = os.open(f"{d}/f", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    os.write(fd, b"x")
+    os.utime(fd, ns=(10**18, 10**18 + 7))
+    os.fchmod(fd, 0o640)
+    before = os.fstat(fd)
+    os.close(fd)
+    after = os.stat(f"{d}/f")
+    assert (before.st_mode, before.st_mtime_ns, before.st_atime_ns) == (after.st_mode, after.st_mtime_ns, after.st_atime_ns)
+    assert after.st_mode & 0o777 == 0o640 and after.st_mtime_ns == 10**18 + 7
+    with Second(cluster) as other:
+        st = os.stat(f"{other.point}/times/f")
+        assert (st.st_mode & 0o777, st.st_mtime_ns, st.st_atime_ns, st.st_size) == (0o640, 10**18 + 7, 10**18, 1)
+    with open(f"{d}/g", "wb") as f:
+        f.write(b"y" * 200_000)
+        f.flush()
+        before = os.fstat(f.fileno()).st_mtime_ns
+    assert os.stat(f"{d}/g").st_mtime_ns == before
+
+
+@promise
+def sigterm_commits_what_is_open():
+    shared()
+    fresh("term")
+    other = Second(cluster)
+    f = open(f"{other.point}/term/f", "wb")
+    f.write(os.urandom(100))
+    f.flush()
+    other.process.terminate()
+    assert other.process.wait(40) == 0
+    assert len(outside(f"{cluster.mounted}/term/f")) == 100
+    try:
+        f.close()
     except OSError:
-        return False
+        pass
+    run("umount", "-l", other.point, check=False)
+
+
+@promise
+def async_close_answers_at_once_and_loses_nothing():
+    shared()
+    fresh("async")
+    with Second(cluster, "async_close") as other:
+        for i in range(200):
+            with open(f"{other.point}/async/f{i}", "w") as f:
+                f.write(str(i))
+        run("umount", other.point)
+        assert other.process.wait(60) == 0
+    for i in (0, 57, 199):
+        assert outside(f"{cluster.mounted}/async/f{i}") == str(i).encode()
+
+
+@promise
+def drop_on_kill_forgets_what_a_killed_writer_left():
+    shared()
+    fresh("drop")
+    with Second(cluster, "drop_on_kill") as other:
+        d = f"{other.point}/drop"
+        p = subprocess.Popen(["bash", "-c", f"exec > {d}/half; echo half; exec sleep 1000"])
+        wait_for(lambda: os.path.exists(f"{d}/half") and os.path.getsize(f"{d}/half") > 0)
+        p.kill()
+        p.wait()
+        wait_for(lambda: not os.path.exists(f"{d}/half"), 20, "its end")
+        assert outside(f"{cluster.mounted}/drop/half") is None
+
+
+@promise
+def who_waits_for_a_server_that_is_away_can_be_killed_and_goes_on_when_it_is_back():
+    require_mount()
+    with Cluster(shards=1) as c:
+        m = c.mount()
+        with open(f"{m}/f", "w") as f:
+            f.write("x")
+        c.kill("shard-0")
+        killed = subprocess.Popen(["mkdir", f"{m}/a"], stderr=subprocess.DEVNULL)
+        waiting = subprocess.Popen(["mkdir", f"{m}/b"], stderr=subprocess.DEVNULL)
+        try:
+            killed.wait(1)
+            raise AssertionError("it did not wait")
+        except subprocess.TimeoutExpired:
+            pass
+        killed.kill()
+        killed.wait(10)
+        assert waiting.poll() is None
+        c.start("shard-0")
+        assert waiting.wait(60) == 0
+        assert os.path.isdir(f"{m}/b")
+
+
+@promise
+def a_mount_that_has_lost_two_disks_reads_and_writes():
+    require_mount()
+    with Cluster() as c:
+        m = c.mount()
+        data = os.urandom(20 << 20)
+        with open(f"{m}/f", "wb") as f:
+            f.write(data)
+        for name in ("blocks-1", "blocks-6"):
+            c.kill(name)
+        with open("/proc/sys/vm/drop_caches", "w") as f:
+            f.write("1")
+        with open(f"{m}/f", "rb") as f:
+            assert f.read() == data
+        with open(f"{m}/g", "wb") as f:
+            f.write(data[::-1])
+        assert c.skua("cat", "/g").stdout == data[::-1]
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        if cluster:
+            cluster.close()
