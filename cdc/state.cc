@@ -19,6 +19,8 @@ std::vector<EntryName> namesOf(const Request& request) {
     }, request);
 }
 
+bool hasShard(const store::Reader& r, ShardId shard) { return shard.value < metaOf(r).config.shards; }
+
 TxnId firstOf(const store::Reader& r, const EntryName& name) {
     TxnId first;
     Names::scan(r, NamePrefix{name.dir, name.name}, [&](const NameKey& key, const Nothing&) {
@@ -63,7 +65,8 @@ Result<> Coordinator::admit(const store::Reader&, raft::Time, const raft::Comman
     Request request;
     if (!wire::decode(c.body, request)) return Error(Code::Invalid, "the request does not decode");
     if (!c.own && !beginsTransaction(request)) return Error(Code::NotPermitted, "only a coordinator's leader says this");
-    if (flights_.size() >= kMaxRunning) return Error(Code::Busy, "too many transactions are in flight");
+    if (!c.own && (c.client.value == 0 || c.request.value == 0)) return Error(Code::Invalid, "a transaction is answered later, to a client's request id");
+    if (!c.own && (flights_.size() >= kMaxRunning || waiting_ >= kMaxRunning)) return Error(Code::Busy, "too many transactions are in flight");
     return checkRequest(request);
 }
 
@@ -98,6 +101,7 @@ void Coordinator::apply(store::Transaction& t, raft::Time now, const raft::Comma
         row.started = mayStart(t, id, names);
         Txns::put(t, {id}, row);
         Metas::put(t, {}, meta);
+        if (!row.started) waiting_++;
         touched_.insert(id);
         return;                                 // no answer yet: pending
     }
@@ -151,6 +155,7 @@ void Coordinator::apply(store::Transaction& t, raft::Time now, const raft::Comma
         auto others = requestOf(*other);
         if (!others || !mayStart(t, waiting, namesOf(*others))) continue;
         other->started = true;
+        if (waiting_ > 0) waiting_--;
         Txns::put(t, {waiting}, *other);
         touched_.insert(waiting);
     }
@@ -213,10 +218,26 @@ void Coordinator::drive(const store::Reader& r, raft::Time now, TxnId id, raft::
             leader.propose(wire::encode(Request{done}));
             return;
         }
+        if (!hasShard(r, ask.dir.shard())) {
+            WalkDone done;
+            done.txn = id;
+            done.step = row->step;
+            done.error = Error(Code::NotFound, "an id names a shard that is not there");
+            leader.propose(wire::encode(Request{done}));
+            return;
+        }
         leader.call(groupOf(ask.dir.shard()), wire::encode(shard::Request{ask}), track(id, row->step));
         return;
     }
     flights_[id] = Flight{row->step, {}, {}, 0, false};
+    if (!hasShard(r, next.send.to)) {           // nobody would ever answer: an id of the request is made up
+        StepDone done;
+        done.txn = id;
+        done.step = row->step;
+        done.error = Error(Code::NotFound, "an id names a shard that is not there");
+        leader.propose(wire::encode(Request{done}));
+        return;
+    }
     shard::Step step;
     step.txn = id;
     step.step = row->step;
@@ -228,7 +249,9 @@ void Coordinator::drive(const store::Reader& r, raft::Time now, TxnId id, raft::
 void Coordinator::lead(const store::Reader& r, raft::Time now, raft::Leader& leader) {
     if (all_) {
         all_ = false;
-        Txns::scan(r, Txns::All{}, [&](const TxnKey& key, const Txn&) {
+        waiting_ = 0;
+        Txns::scan(r, Txns::All{}, [&](const TxnKey& key, const Txn& row) {
+            if (!row.started) waiting_++;
             touched_.insert(key.txn);
             return true;
         });
@@ -249,7 +272,8 @@ void Coordinator::heard(const store::Reader& r, raft::Time, u64 token, const Res
         StepDone done;
         done.txn = id;
         done.step = step;
-        if (reply) done.reply.value = *reply;
+        if (reply && reply->size() > kMaxStepReply) done.reply.value = {};     // nothing of ours: does not decode
+        else if (reply) done.reply.value = *reply;
         else done.error = reply.error();
         leader.propose(wire::encode(Request{done}));
         return;
@@ -268,6 +292,7 @@ void Coordinator::heard(const store::Reader& r, raft::Time, u64 token, const Res
             if (f.at == f.avoid) done.loop = true;
             else if (!f.at.wellFormed() || !f.at.isDirectory()) done.error = Error(Code::NotFound, "a directory on the way up is gone");
             else if (++f.depth > kMaxDepth) done.error = Error(Code::Invalid, "the directories are nested too deeply");
+            else if (f.at != kRoot && !hasShard(r, f.at.shard())) done.error = Error(Code::NotFound, "a directory on the way up is nowhere");
             else if (f.at != kRoot) {
                 shard::GetParent ask;
                 ask.dir = f.at;
@@ -276,7 +301,6 @@ void Coordinator::heard(const store::Reader& r, raft::Time, u64 token, const Res
             }
         }
     }
-    (void)r;
     leader.propose(wire::encode(Request{done}));
 }
 

@@ -25,6 +25,7 @@ namespace skua::cdc {
 // unexpected answer past the point of no return.
 inline constexpr u64 kRetryNs = 100 * kMillisecond, kRetryMostNs = 10 * kSecond;
 inline constexpr u32 kMaxRunning = 10'000;      // more are answered Busy before they are logged
+inline constexpr std::size_t kMaxStepReply = 64u << 10;
 inline constexpr u32 kMaxDepth = 4096;          // of a walk: paths have at most 4,096 bytes
 
 class Coordinator final : public raft::StateMachine {
@@ -61,6 +62,7 @@ private:
     std::map<u64, Call> calls_;         // by token
     u64 lastToken_ = 0;
     TxnId lowest_;                      // no row is below: scans begin here and not among the tombstones
+    u32 waiting_ = 0;                   // rows that have not started; counted anew with all_
     bool all_ = true;                   // touched_ is not complete: look at every row
 };
 

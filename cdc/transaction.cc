@@ -80,9 +80,9 @@ void took(Txn& t, const Error& error, const std::string& reply, raft::Time now) 
     bool done = why.code == Code::Ok;           // did this phase itself happen?
     if (done) {
         auto used = withRequest(t, [&](const auto& op) -> Result<> {
-            if (auto ok = ScriptOf<decltype(op)>::took(t, op, reply); !ok) return ok;
+            // It has happened, whatever its reply looks like.
             if (ScriptOf<decltype(op)>::pointOfNoReturn(t, op)) t.fixed = true;
-            return Ok{};
+            return ScriptOf<decltype(op)>::took(t, op, reply);
         });
         if (!used) why = used.error();
     }

@@ -54,8 +54,8 @@ template <> Result<> Script<MakeDir>::took(Txn& t, const MakeDir&, const std::st
         TRY(auto made, replyOf<shard::CreateDir::Reply>(reply));
         t.made = made.attributes;
     } else if (t.phase == 1) {
-        TRY(auto added, replyOf<shard::AddEntry::Reply>(reply));
-        t.policy_a = added.resolved;
+        // It has its name: an odd reply must not be asked for again, that would be Exists.
+        if (auto added = replyOf<shard::AddEntry::Reply>(reply)) t.policy_a = added->resolved;
     }
     return Ok{};
 }

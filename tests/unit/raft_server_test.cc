@@ -298,5 +298,55 @@ TEST_F(ServerTest, RowsThatCannotBeWrittenStopTheGroupAndSayOutcomeUnknown) {
     EXPECT_EQ(answer(again), "1");
 }
 
+TEST_F(ServerTest, AWriteToTheLogIsBoundedAndTheRestFollows) {
+    std::vector<u64> asked;
+    for (u64 i = 0; i < 10; i++) asked.push_back(ask(ClientId{10 + i}, 1, std::string(5u << 20, 'x')));
+    for (int i = 0; i < 20; i++) {
+        server->flush(out);
+        std::size_t bytes = 0;
+        for (const auto& record : out.log) bytes += record.size();
+        EXPECT_LE(bytes, kMaxWriteBytes + 1000);
+        if (out.write) writes.emplace_back(out.write, out.log);
+        out.write = 0;
+        out.log.clear();
+        out.log_groups.clear();
+        syncAll();
+    }
+    for (u64 t : asked) EXPECT_NE(answer(t), "none");
+}
+
+TEST_F(ServerTest, WhoRepeatsForEverWaitsWithTheLastQuestionsOnly) {
+    const u64 first = ask(client, 1, "pend");
+    turn();
+    u64 last = 0;
+    for (int i = 0; i < 100; i++) last = ask(client, 1, "pend");
+    EXPECT_EQ(answer(first), "Busy");
+    ask(ClientId{8}, 1, "end");
+    turn();
+    EXPECT_EQ(answer(last), "ended");
+}
+
+TEST_F(ServerTest, AServersRequestThatStaysPendingIsToldSo) {
+    const u64 t = ask(ClientId{0}, 0, "pend");
+    turn();
+    EXPECT_EQ(answer(t), "OutcomeUnknown");
+}
+
+TEST_F(ServerTest, WaitingQueriesOfAGroupThatGoesDownAreAnswered) {
+    const u64 w = ask(ClientId{0}, 0, "wait");
+    ask(client, 1, "a");
+    kv.refuse(true);
+    turn();
+    EXPECT_EQ(answer(w), "Unavailable");
+    EXPECT_TRUE(server->anyTrouble()) << "its log must be kept";
+}
+
+TEST_F(ServerTest, AParkedQueryIsAnsweredBeforeItsAskerHangsUp) {
+    const u64 w = ask(ClientId{0}, 0, "wait");
+    clock += kParkNs;
+    server->tick(now(), out);
+    EXPECT_EQ(answer(w), "0");
+}
+
 }  // namespace
 }  // namespace skua::raft
