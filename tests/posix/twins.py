@@ -4,6 +4,7 @@
     twins.run(2000)            # AssertionError with the seed and the last operations when they differ
     twins.compare()            # the whole trees
 
+SKUA_TRACE=FILE takes all operations of a run that failed.
 SKUA_WITHOUT=name,name leaves operations out, to see behind a difference that is known.
 Everything random comes from the seed. What may differ between good file systems is not looked at: inode numbers,
 blocks, sizes of directories, times that nobody set.
@@ -123,6 +124,9 @@ class Twins:
         return answers[1]
 
     def differ(self, what):
+        if trace := os.environ.get("SKUA_TRACE"):       # a file for all operations
+            with open(trace, "w") as f:
+                f.write("\n".join(self.told) + "\n")
         raise AssertionError(f"seed {self.seed}{' big' if self.big else ''}, operation {len(self.told)}: {what}\n  " + "\n  ".join(self.told[-40:]))
 
     def on_path(self, name, path, f, *told):
