@@ -105,7 +105,10 @@ private:
         if (message.kind == net::Kind::kGroup) {
             net::GroupRequest request;
             if (!wire::decode(message.body, request)) return reply.fail(Error(Code::Invalid, "the group request does not decode"));
-            if (!ours(request.group)) return reply.fail(Error(Code::NotFound, options_.name + " has no such group"));
+            if (!ours(request.group)) {
+                // Of an old map, or a port that is ours now. Never an answer to the request: the asker looks elsewhere.
+                return reply.fail(Error(Code::Unavailable, options_.name + " has no such group"));
+            }
             replies_.emplace(token, std::move(reply));
             server_->request(now(), token, server, std::move(request), effects_);
         } else if (message.kind == net::Kind::kHost) {

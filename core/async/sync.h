@@ -6,6 +6,7 @@
 
 #include <list>
 #include <memory>
+#include <optional>
 #include "core/async/clock.h"
 #include "core/async/task.h"
 
@@ -111,7 +112,7 @@ private:
 };
 
 // Holds the tasks of a scope. Before it dies: `co_await group.all();` (checked). Finished ones are
-// dropped as new ones are added.
+// dropped as new ones are added; that costs the same however many run.
 class TaskGroup {
 public:
     TaskGroup() = default;
@@ -120,10 +121,11 @@ public:
 
     // Starts it now, on this stack, up to its first wait.
     void spawn(Task<> task) {
-        tasks_.remove_if([](auto& t) { return t.done(); });
+        done_.clear();
         running_++;
-        tasks_.push_back(run(std::move(task)));
-        tasks_.back().start();
+        const Place at = tasks_.emplace(tasks_.end());
+        at->emplace(run(std::move(task), at));
+        (*at)->start();
     }
     std::size_t running() const { return running_; }
     // Waits until nothing runs, including what is spawned meanwhile.
@@ -132,17 +134,20 @@ public:
             auto finished = finished_.wait();
             (void)co_await finished;
         }
-        tasks_.remove_if([](auto& t) { return t.done(); });
+        done_.clear();
         co_return Ok{};
     }
 
 private:
-    Task<> run(Task<> task) {
+    using Place = std::list<std::optional<Task<>>>::iterator;
+    Task<> run(Task<> task, Place at) {
         (void)co_await std::move(task);
+        // Only moved: it still runs. It has ended before anybody can add or wait for another.
+        done_.splice(done_.end(), tasks_, at);
         if (--running_ == 0) finished_.pulse();
         co_return Ok{};
     }
-    std::list<Task<>> tasks_;
+    std::list<std::optional<Task<>>> tasks_, done_;
     std::size_t running_ = 0;
     Event finished_;
 };

@@ -12,6 +12,7 @@
 #include "core/base/random.h"
 #include "core/base/version.h"
 #include "core/net/address.h"
+#include "core/net/group_caller.h"
 #include "core/net/pool.h"
 #include "core/net/server.h"
 #include "core/wire/codec.h"
@@ -591,6 +592,41 @@ TEST(Keys, AreDifferentForEverythingTheyAreFor) {
                                keys.serverKey(),       keys.clientKey("a", 1), keys.clientKey("a", 2),
                                keys.clientKey("b", 1), other.serverKey(),      other.clientKey("a", 1)};
     EXPECT_EQ(9u, all.size());
+}
+
+// Answers every group request with one error.
+struct Refusing final : Transport, GroupDirectory {
+    Task<Result<Message>> call(Address, Message, u64) override {
+        calls++;
+        GroupReply reply;
+        reply.age = Age{kHour};
+        reply.error = code;
+        Message m;
+        m.kind = Kind::kGroup;
+        m.body = wire::encode(reply);
+        co_return m;
+    }
+    std::vector<Address> membersOf(GroupId) override { return {Address{"a:1"}}; }
+    Address addressOf(ServerId) override { return {}; }
+    Code code = Code::Locked;
+    int calls = 0;
+};
+
+TEST(GroupCaller, HandsLockedToServersWhoseMachineRemembersItself) {
+    auto ring = Ring::makeOrExit();
+    Refusing other;
+    GroupCaller caller(*ring, other, other, ClientId{}, Random(1), CallerLimits{.total_ns = 0});
+    auto reply = runBlocking(*ring, caller.run(groupOf(ShardId{0}), "step", false));
+    EXPECT_EQ(Code::Locked, reply.code());
+    EXPECT_EQ(1, other.calls);
+}
+
+TEST(GroupCaller, RefusesWhatItCannotEncode) {
+    auto ring = Ring::makeOrExit();
+    Refusing other;
+    GroupCaller caller(*ring, other, other, ClientId{1}, Random(1));
+    EXPECT_EQ(Code::TooLarge, runBlocking(*ring, caller.run(groupOf(ShardId{0}), std::string(wire::kMaxBytes + 1, 'x'), true)).code());
+    EXPECT_EQ(0, other.calls);
 }
 
 TEST(Address, IsHostAndPort) {
