@@ -26,6 +26,7 @@ void addStat(Commands& all);
 void addDu(Commands& all);
 void addDf(Commands& all);
 void addMkdir(Commands& all);
+void addRmdir(Commands& all);
 void addMv(Commands& all);
 void addRm(Commands& all);
 void addLn(Commands& all);

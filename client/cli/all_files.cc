@@ -4,8 +4,9 @@
 namespace skua::cli {
 
 void addFileCommands(Commands& all) {
-    for (auto* add : {addCp, addPut, addCat,   addLs,    addTree,  addFind,  addStat,     addDu,       addDf,    addMkdir, addMv,
-                      addRm, addLn,  addTouch, addChmod, addChown, addXattr, addVersions, addUndelete, addPurge, addPolicy})
+    for (auto* add :
+         {addCp, addPut, addCat, addLs,    addTree,  addFind,  addStat,  addDu,       addDf,       addMkdir, addRmdir,
+          addMv, addRm,  addLn,  addTouch, addChmod, addChown, addXattr, addVersions, addUndelete, addPurge, addPolicy})
         add(all);
 }
 

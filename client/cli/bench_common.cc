@@ -13,8 +13,8 @@ double Latencies::percentile(double p) {
     return static_cast<double>(ns[at]) / 1e3;
 }
 
-Task<Result<std::string>> makeBenchDir(FileSystem& fs) {
-    const std::string path = "/.bench-" + toHex(randomFromKernel()).substr(8);
+Task<Result<std::string>> makeBenchDir(FileSystem& fs, std::string parent) {
+    const std::string path = client::joinPath(parent, ".bench-" + toHex(randomFromKernel()).substr(8));
     CO_TRY_OK(co_await fs.mkdir(path, 0700, ourOwner()));
     co_return path;
 }

@@ -12,7 +12,7 @@ struct Latencies {
     std::vector<u64> ns;
     double percentile(double p); // microseconds
 };
-// A directory "/.bench-XXXX"; the caller removes it.
-Task<Result<std::string>> makeBenchDir(FileSystem& fs);
+// A directory ".bench-XXXX" in `parent`; the caller removes it.
+Task<Result<std::string>> makeBenchDir(FileSystem& fs, std::string parent = "/");
 
 } // namespace skua::cli

@@ -12,7 +12,7 @@ namespace skua::cli {
 namespace {
 
 struct IoFlags {
-    std::string disk;
+    std::string disk, path = "/";
     u32 streams = 2, rounds = 3;
     u64 mib = 512;
     bool json = false;
@@ -76,7 +76,7 @@ Task<double> pass(Run& run, bool write) {
 }
 
 Task<Result<>> measure(Run& run) {
-    CO_TRY(run.dir, co_await makeBenchDir(run.fs));
+    CO_TRY(run.dir, co_await makeBenchDir(run.fs, run.flags.path));
     for (u32 i = 0; i < run.flags.rounds && run.result; i++) {
         const double w = co_await pass(run, true);
         const double r = co_await pass(run, false);
@@ -155,11 +155,15 @@ void addBenchIo(Commands& all) {
                            if (o->streams < 1 || o->streams > 64) return usage("--streams takes 1 to 64");
                            if (o->rounds < 1 || o->rounds > 100) return usage("--rounds takes 1 to 100");
                            if (o->mib < 1) return usage("--mib takes at least 1");
+                           auto path = remotePath(o->path);
+                           if (!path) return usage("--path: " + path.error().detail);
+                           o->path = *path;
                            return benchIo(all.settings, *o);
                        });
-    f.option("--mib", o->mib, "Written and read each round, MiB");
+    f.option("--mib,--size-mib", o->mib, "Written and read each round, MiB");
     f.option("--streams", o->streams, "Files at a time");
     f.option("--rounds", o->rounds, "How often; the median is shown");
+    f.option("--path", o->path, "A directory in skua, whose policy holds");
     f.option("--disk", o->disk, "A folder on the disk to compare with");
     f.flag("--json", o->json, "As JSON");
 }

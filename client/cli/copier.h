@@ -49,6 +49,15 @@ private:
     Task<> otherIn(std::string local, struct stat st, RemoteDir dir, std::string name, bool permit);
     Task<Result<>> fileInNow(std::string local, struct stat st, RemoteDir dir, std::string name, std::optional<Attributes> there);
     Task<Result<>> otherInNow(std::string local, struct stat st, RemoteDir dir, std::string name);
+    // A symlink, FIFO or device in skua; one that is in the way is replaced.
+    struct Other {
+        u32 mode = 0;
+        u64 device = 0;
+        std::string target;
+        client::Owner owner;
+        Wall atime, mtime;
+    };
+    Task<Result<>> makeOther(Other other, RemoteDir dir, std::string name);
     // Makes it, or finds it there.
     Task<Result<InodeId>> makeRemoteDir(RemoteDir parent, std::string name, u32 mode, client::Owner owner);
     Task<Result<std::vector<client::Listed>>> listed(RemoteDir dir);

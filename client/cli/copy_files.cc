@@ -172,17 +172,19 @@ Task<> Copier::fileWithin(Attributes a, std::string source, RemoteDir to, std::s
 Task<Result<>> Copier::fileWithinNow(Attributes a, std::string source, RemoteDir to, std::string name) {
     const std::string path = client::joinPath(to.path, name);
     const client::Owner owner = ownerOf(a.uid, a.gid);
-    if (S_ISLNK(a.mode)) {
-        auto target = co_await client_.metadata.readLink(a.inode);
-        if (!target) co_return client::withPath(target.error(), source);
-        auto made = co_await client_.metadata.symlink(to.dir, name, *target, owner);
-        if (!made) co_return client::withPath(made.error(), path);
-        progress_.files++;
-        co_return Ok{};
-    }
     if (!S_ISREG(a.mode)) {
-        auto made = co_await client_.metadata.makeNode(to.dir, name, a.mode, a.device, owner);
-        if (!made) co_return client::withPath(made.error(), path);
+        Other other;
+        if (S_ISLNK(a.mode)) {
+            auto target = co_await client_.metadata.readLink(a.inode);
+            if (!target) co_return client::withPath(target.error(), source);
+            other.target = *target;
+        }
+        other.mode = a.mode;
+        other.device = a.device;
+        other.owner = owner;
+        other.atime = a.atime;
+        other.mtime = a.mtime;
+        CO_TRY_OK(co_await makeOther(other, to, name));
         progress_.files++;
         co_return Ok{};
     }

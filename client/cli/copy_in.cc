@@ -153,30 +153,45 @@ Task<> Copier::otherIn(std::string local, struct stat st, RemoteDir dir, std::st
     co_return Ok{};
 }
 
-// Symlinks, FIFOs and devices. One that is in the way is replaced.
 Task<Result<>> Copier::otherInNow(std::string local, struct stat st, RemoteDir dir, std::string name) {
-    const std::string path = client::joinPath(dir.path, name);
-    std::string target(4096, '\0');
+    Other other;
     if (S_ISLNK(st.st_mode)) {
-        const ssize_t n = ::readlink(local.c_str(), target.data(), target.size());
+        other.target.resize(4096);
+        const ssize_t n = ::readlink(local.c_str(), other.target.data(), other.target.size());
         if (n <= 0) co_return Error(Code::Io, local + ": " + std::strerror(errno));
-        target.resize(static_cast<std::size_t>(n));
+        other.target.resize(static_cast<std::size_t>(n));
     } else if (S_ISSOCK(st.st_mode)) {
         co_return Error(Code::NotSupported, local + " is a socket; it was left out");
     }
-    const client::Owner owner = ownerOf(st.st_uid, st.st_gid);
+    other.mode = st.st_mode;
+    other.device = st.st_rdev;
+    other.owner = ownerOf(st.st_uid, st.st_gid);
+    other.atime = wallOf(st.st_atim);
+    other.mtime = wallOf(st.st_mtim);
+    CO_TRY_OK(co_await makeOther(other, dir, name));
+    co_return Ok{};
+}
+
+Task<Result<>> Copier::makeOther(Other other, RemoteDir dir, std::string name) {
+    const std::string path = client::joinPath(dir.path, name);
+    shard::SetAttr times;
     for (int attempt = 0;; attempt++) {
         Result<Attributes> made = Error(Code::Invalid);
-        if (S_ISLNK(st.st_mode)) {
-            made = co_await client_.metadata.symlink(dir.dir, name, target, owner);
+        if (S_ISLNK(other.mode)) {
+            made = co_await client_.metadata.symlink(dir.dir, name, other.target, other.owner);
         } else {
-            made = co_await client_.metadata.makeNode(dir.dir, name, st.st_mode, st.st_rdev, owner);
+            made = co_await client_.metadata.makeNode(dir.dir, name, other.mode, other.device, other.owner);
         }
+        if (made) times.inode = made->inode;
         if (made) break;
         if (made.code() != Code::Exists || attempt > 0) co_return client::withPath(made.error(), path);
         auto gone = co_await client_.metadata.unlink(dir.dir, name);
         if (!gone && gone.code() != Code::NotFound) co_return client::withPath(gone.error(), path);
     }
+    times.atime = other.atime;
+    times.mtime = other.mtime;
+    auto done = co_await client_.metadata.setAttr(times);
+    if (!done) co_return client::withPath(done.error(), path);
     co_return Ok{};
 }
 

@@ -21,6 +21,8 @@ Task<> walkInto(FileSystem& fs, Walked at, Walk& walk) {
             below.name = e.name;
             below.depth = at.depth + 1;
             below.last = i + 1 == all->size();
+            below.index = i;
+            below.of = all->size();
             below.attributes = *e.attributes;
             co_await walkInto(fs, std::move(below), walk);
         }

@@ -8,8 +8,9 @@ namespace skua::cli {
 
 struct Walked {
     std::string path, name;
-    u32 depth = 0;     // 0: where the walk began
-    bool last = false; // of its directory
+    u32 depth = 0;                 // 0: where the walk began
+    bool last = false;             // of its directory
+    std::size_t index = 0, of = 1; // among the entries of its directory
     Attributes attributes;
 };
 struct Walk {
