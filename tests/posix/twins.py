@@ -204,6 +204,13 @@ class Twins:
     def seek_hole(self, i):
         """Where data and holes are may differ in grain; that all between them is zero may not."""
         def act(fd):
+            place = os.lseek(fd, 0, os.SEEK_CUR)            # the grain must not move later writes
+            try:
+                return look(fd)
+            finally:
+                os.lseek(fd, place, os.SEEK_SET)
+
+        def look(fd):
             size, at = os.fstat(fd).st_size if stat.S_ISREG(os.fstat(fd).st_mode) else 0, 0
             while at < size:
                 try:
