@@ -27,7 +27,7 @@ void addZeros(u64 length, std::vector<Buffer>& out) {
 } // namespace
 
 Content::Content(client::Client& client, Memory& memory, InodeId inode, bool fresh)
-    : client_(client), inode_(inode), overlay_([&memory](std::size_t size) { return memory.allocate(size); }), fresh_(fresh) {}
+    : client_(client), memory_(memory), inode_(inode), overlay_([&memory](std::size_t size) { return memory.allocate(size); }), fresh_(fresh) {}
 Content::~Content() = default;
 
 u64 Content::stored() const {
@@ -109,18 +109,22 @@ Task<Result<std::vector<Buffer>>> Content::read(u64 offset, u64 length) {
     struct Piece {
         u64 from, to;
         Buffer bytes;
+        std::shared_ptr<Source> source;
         bool base;
     };
     std::vector<Piece> pieces;
     const bool no_base = noBase();
     const u64 kept = kept_;
     overlay_.each(offset, offset + length, [&](u64 from, u64 to, const Overlay::Extent* e, u64 in_extent) {
-        if (e) pieces.push_back(Piece{from, to, e->zero() ? Buffer() : e->bytes.slice(in_extent, to - from), false});
-        else pieces.push_back(Piece{from, to, Buffer(), !no_base && from < kept});
+        if (e) pieces.push_back(Piece{from, to, e->held() ? e->bytes.slice(in_extent, to - from) : Buffer(), e->source, false});
+        else pieces.push_back(Piece{from, to, Buffer(), nullptr, !no_base && from < kept});
     });
     for (Piece& p : pieces) {
         if (!p.bytes.empty()) {
             out.push_back(std::move(p.bytes));
+        } else if (p.source) {
+            CO_TRY(auto got, co_await p.source->read(p.from, p.to - p.from));
+            for (Buffer& b : got) out.push_back(std::move(b));
         } else if (p.base) {
             CO_TRY(auto got, co_await readBase(p.from, p.to - p.from));
             for (Buffer& b : got) out.push_back(std::move(b));
@@ -230,6 +234,35 @@ void Content::follow(InodeId inode, bool whole) {
     kept_ = 0;
     sized_ = false;
     resetStream();
+}
+
+Task<Result<>> Content::restore() {
+    while (overlay_.anySent()) {
+        u64 offset = 0, length = 0;
+        std::shared_ptr<Source> source;
+        for (const auto& [at, e] : overlay_.extents())
+            if (e.sent() && !source) {
+                offset = at;
+                length = e.length;
+                source = e.source;
+            }
+        CO_TRY(Buffer bytes, memory_.allocate(length));
+        CO_TRY(auto read, co_await source->read(offset, length));
+        u64 done = 0;
+        for (const Buffer& b : read) {
+            std::memcpy(bytes.data() + done, b.data(), b.size());
+            done += b.size();
+        }
+        CHECK(done == length);
+        overlay_.restore(offset, std::move(bytes));
+    }
+    co_return Ok{};
+}
+
+Task<> Content::letGo(u64 bytes) {
+    const std::shared_ptr<Stream> stream = stream_;
+    if (stream) (void)co_await stream->letGo(overlay_, bytes);
+    co_return Ok{};
 }
 
 client::Edit Content::edit(Policy policy) const {

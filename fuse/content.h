@@ -53,11 +53,15 @@ public:
 
     // --- committing: with the node's lock --------------------------------------------------------------------
     void follow(InodeId inode, bool whole); // a fresh one turned out to be laid over this inode
+    // Bytes that were let go of are here again: before edit(), or where they go into one message.
+    Task<Result<>> restore();
     client::Edit edit(Policy policy) const;
     void committed(const Attributes& attributes); // all of it
     // Where its spans go; made when there is a policy and an id.
     std::shared_ptr<Stream>& stream() { return stream_; }
     const Overlay& overlay() const { return overlay_; }
+    // Lets go of bytes that are sent, about so many.
+    Task<> letGo(u64 bytes);
     void resetStream() {
         if (stream_) stream_->stop();
         stream_.reset();
@@ -71,6 +75,7 @@ private:
     }
 
     client::Client& client_;
+    Memory& memory_;
     InodeId inode_;
     Overlay overlay_;
     std::shared_ptr<Stream> stream_;

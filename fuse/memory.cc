@@ -12,7 +12,7 @@
 namespace skua::fuse {
 
 namespace {
-constexpr std::size_t kPooled = 1u << 20, kPooledKept = 64;
+constexpr std::size_t kPooled = 1u << 20, kPooledKept = 256;
 constexpr std::size_t kWindow = 64u << 20;
 constexpr long kFuseMagic = 0x65735546;
 

@@ -10,7 +10,7 @@ namespace skua::fuse {
 namespace {
 constexpr u64 kLookAgain = 50 * kMillisecond; // at callers that were interrupted
 constexpr u64 kHoldEvery = 10 * kMinute;
-constexpr u32 kBlockSize = 128u << 10; // programs read and write in such pieces
+constexpr u32 kBlockSize = 1u << 20; // programs read and write in such pieces
 
 timespec toTimespec(Wall t) { return {static_cast<time_t>(t.value / kSecond), static_cast<long>(t.value % kSecond)}; }
 } // namespace

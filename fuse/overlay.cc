@@ -16,7 +16,7 @@ Result<> Overlay::write(u64 offset, std::span<const u8> bytes) {
         auto it = extents_.upper_bound(offset);
         auto before = it == extents_.begin() ? extents_.end() : std::prev(it);
         // Into bytes that are ours already.
-        if (before != extents_.end() && offset < before->first + before->second.length && !before->second.zero()) {
+        if (before != extents_.end() && offset < before->first + before->second.length && before->second.held()) {
             Extent& e = before->second;
             const u64 at = offset - before->first, n = std::min<u64>(bytes.size(), e.length - at);
             std::memcpy(e.bytes.data() + at, bytes.data(), n);
@@ -27,7 +27,7 @@ Result<> Overlay::write(u64 offset, std::span<const u8> bytes) {
         }
         // Behind them, where there is room.
         u64 previous = 0;
-        if (before != extents_.end() && offset == before->first + before->second.length && !before->second.zero()) {
+        if (before != extents_.end() && offset == before->first + before->second.length && before->second.held()) {
             Extent& e = before->second;
             previous = e.length;
             if (const u64 room = e.bytes.size() - e.length; room > 0) {
@@ -45,7 +45,7 @@ Result<> Overlay::write(u64 offset, std::span<const u8> bytes) {
         // A new extent, up to the next bytes that are ours. A growing file is given ever more room.
         u64 n = bytes.size();
         auto next = extents_.lower_bound(offset);
-        while (next != extents_.end() && next->second.zero()) ++next;
+        while (next != extents_.end() && !next->second.held()) ++next;
         u64 room = std::clamp<u64>(std::max<u64>(n, previous * 2), std::min<u64>(n, kSmall), kLarge);
         if (next != extents_.end()) {
             n = std::min(n, next->first - offset);
@@ -55,7 +55,7 @@ Result<> Overlay::write(u64 offset, std::span<const u8> bytes) {
         TRY(Buffer buffer, allocate_(room));
         cutOut(offset, offset + n);
         std::memcpy(buffer.data(), bytes.data(), n);
-        extents_[offset] = Extent{n, std::move(buffer), number_};
+        extents_[offset] = Extent{n, std::move(buffer), number_, nullptr};
         bytes_ += n;
         offset += n;
         bytes = bytes.subspan(n);
@@ -67,12 +67,30 @@ void Overlay::zero(u64 offset, u64 length) {
     if (length == 0) return;
     number_++;
     cutOut(offset, offset + length);
-    extents_[offset] = Extent{length, Buffer(), number_};
+    extents_[offset] = Extent{length, Buffer(), number_, nullptr};
 }
 
 void Overlay::truncate(u64 size) {
     number_++;
     cutOut(size, ~0ull);
+}
+
+void Overlay::send(u64 from, u64 to, std::shared_ptr<Source> source) {
+    if (from >= to) return;
+    cutOut(from, to);
+    extents_[from] = Extent{to - from, Buffer(), number_, std::move(source)};
+    bytes_ += to - from;
+}
+
+void Overlay::restore(u64 offset, Buffer bytes) {
+    auto it = extents_.find(offset);
+    if (it == extents_.end() || !it->second.sent() || it->second.length != bytes.size()) return;
+    it->second.bytes = std::move(bytes);
+    it->second.source.reset();
+}
+
+bool Overlay::anySent() const {
+    return std::any_of(extents_.begin(), extents_.end(), [](const auto& e) { return e.second.sent(); });
 }
 
 void Overlay::forget(u64 number) {
@@ -108,13 +126,13 @@ void Overlay::cutOut(u64 from, u64 to) {
         if (begin < from) {
             Extent left = e;
             left.length = from - begin;
-            if (!left.zero()) left.bytes = e.bytes.slice(0, left.length); // the room behind it is not its own any more
+            if (left.held()) left.bytes = e.bytes.slice(0, left.length); // the room behind it is not its own any more
             extents_[begin] = std::move(left);
         }
         if (end > to) {
             Extent right = e;
             right.length = end - to;
-            if (!right.zero()) right.bytes = e.bytes.slice(to - begin, e.bytes.size() - (to - begin));
+            if (right.held()) right.bytes = e.bytes.slice(to - begin, e.bytes.size() - (to - begin));
             it = std::next(extents_.insert_or_assign(to, std::move(right)).first);
         }
     }

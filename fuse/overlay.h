@@ -1,28 +1,42 @@
 // Overlay: the bytes of a file that were written here and are not committed yet, by their place in it.
 //
-//   offset  0        4096            1 MiB
-//           | bytes  | (not ours)    | zero        |        extents: disjoint, in order
+//   offset  0        4096            1 MiB         3 MiB
+//           | bytes  | (not ours)    | zero        | sent     |        extents: disjoint, in order
 //
-// Later writes win. Every extent remembers the number of the last write that touched it, so that a commit
+// Later writes win. Bytes that block services have already may be let go of: such an extent is `sent`, and its
+// Source reads them back. Every extent remembers the number of the last write that touched it, so that a commit
 // which took a picture at number n forgets only what is not newer. Pure, but for where memory comes from.
 #pragma once
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
+#include <vector>
 #include "core/async/buffer.h"
+#include "core/async/task.h"
 #include "core/base/result.h"
 
 namespace skua::fuse {
+
+// Where bytes of a file can be had that are not here any more, by their place in the file.
+class Source {
+public:
+    virtual ~Source() = default;
+    virtual Task<Result<std::vector<Buffer>>> read(u64 offset, u64 length) = 0; // all of it
+};
 
 class Overlay {
 public:
     using Allocate = std::function<Result<Buffer>(std::size_t)>;
     struct Extent {
         u64 length = 0;
-        Buffer bytes; // may have room for more than `length`; empty: zeros
+        Buffer bytes; // may have room for more than `length`; empty: zeros, or sent
         u64 number = 0; // of the last write
-        bool zero() const { return bytes.empty(); }
+        std::shared_ptr<Source> source{}; // sent
+        bool held() const { return !bytes.empty(); }
+        bool sent() const { return source != nullptr; }
+        bool zero() const { return !held() && !sent(); }
     };
     explicit Overlay(Allocate allocate) : allocate_(std::move(allocate)) {}
 
@@ -31,13 +45,18 @@ public:
     void zero(u64 offset, u64 length);
     // Nothing is left at or behind `size`.
     void truncate(u64 size);
+    // [from, to), all of it data, is with `source` from now on.
+    void send(u64 from, u64 to, std::shared_ptr<Source> source);
+    // The same back: `bytes` as long as the sent extent at `offset`.
+    void restore(u64 offset, Buffer bytes);
+    bool anySent() const;
     // What a commit made of picture `number` has brought to the servers.
     void forget(u64 number);
     void clear();
 
     bool empty() const { return extents_.empty(); }
     u64 number() const { return number_; }
-    u64 bytes() const { return bytes_; } // with data
+    u64 bytes() const { return bytes_; } // with data, sent ones too
     const std::map<u64, Extent>& extents() const { return extents_; }
     // How far data reaches without a gap from `offset` on; `offset` itself if there is none.
     u64 contiguous(u64 offset, u64 most) const;

@@ -59,6 +59,13 @@ Task<> Mount::pour(NodePtr node) {
     const std::shared_ptr<Stream> stream = content->stream();
     if (!stream) co_return Ok{};
     if (!stream->feeding() && stream->waiting() >= kFeed) tasks_.spawn(feed(content, stream));
+    const u64 most = options.dirty_mib << 20;
+    if (memory.used() > most / 4 * 3) {
+        auto turn = node->lock.acquire();
+        co_await turn;
+        Locked locked(node);
+        (void)co_await content->letGo(most / 4);
+    }
     while (stream->feeding() && stream->waiting() > kUnsentMost) {
         auto waiting = stream->progress().wait();
         (void)co_await waiting;
@@ -118,6 +125,9 @@ Task<Result<>> Mount::commitFresh(NodePtr node) {
     for (int attempt = 0;; attempt++) {
         CO_TRY_OK(co_await prepareStream(node));
         const std::shared_ptr<Stream> stream = content->stream();
+        if (content->size() <= client::inlineMost(stream->policy())) {
+            CO_TRY_OK(co_await content->restore());
+        }
         CO_TRY(shard::NewContent made, co_await stream->finish(content->size()));
         shard::CommitFile request;
         request.dir = node->dir;
@@ -204,6 +214,7 @@ Task<Result<>> Mount::commitExisting(NodePtr node) {
         if (done || unconditionally || done.code() != Code::Conflict) co_return done;
         content->resetStream();
     }
+    CO_TRY_OK(co_await content->restore());
     const Attributes before = content->committed() ? *content->committed() : Attributes();
     client::Edit edit = content->edit(policy);
     CO_TRY(Attributes now, co_await client::editFile(client, std::move(edit)));
@@ -220,6 +231,7 @@ Task<Result<>> Mount::commitExisting(NodePtr node) {
 // A small content over an empty one: no block, one round trip, no past version.
 Task<Result<>> Mount::commitInline(NodePtr node, Policy policy) {
     const std::shared_ptr<Content> content = node->content;
+    CO_TRY_OK(co_await content->restore());
     const Attributes base = *content->committed();
     shard::EditContent request;
     request.inode = node->id;
@@ -232,7 +244,7 @@ Task<Result<>> Mount::commitInline(NodePtr node, Policy policy) {
     bytes.resize(content->size(), '\0');
     CHECK(bytes.size() <= client::inlineMost(policy));
     content->overlay().each(0, bytes.size(), [&](u64 from, u64 to, const Overlay::Extent* e, u64 in_extent) {
-        if (e && !e->zero()) std::memcpy(bytes.data() + from, e->bytes.data() + in_extent, to - from);
+        if (e && e->held()) std::memcpy(bytes.data() + from, e->bytes.data() + in_extent, to - from);
     });
     addDeferred(*node, request);
     CO_TRY(const Attributes now, co_await client.metadata.editContent(std::move(request)));
@@ -247,6 +259,9 @@ Task<Result<>> Mount::commitWhole(NodePtr node, Policy policy, bool unconditiona
         CO_TRY_OK(co_await prepareStream(node));
         const std::shared_ptr<Stream> stream = content->stream();
         shard::SetContent request;
+        if (content->size() <= client::inlineMost(stream->policy())) {
+            CO_TRY_OK(co_await content->restore());
+        }
         CO_TRY(request.content, co_await stream->finish(content->size()));
         request.inode = node->id;
         request.reservation = stream->id().reservation();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include "client/reader.h"
 #include "core/data/geometry.h"
 
 namespace skua::fuse {
@@ -32,19 +34,98 @@ void Stream::giveBudget(Part& part) {
 
 u64 Stream::waiting() const { return overlay_.contiguous(sent_, sent_ + 64 * kFeed) - sent_; }
 
+// The spans that were sent, as a file of their own.
+class Stream::Sent final : public Source {
+public:
+    Sent(client::Client& client, ContentId content, ReadKey key) : client_(client), content_(content), key_(key) {}
+    void add(const SpanRecord& span) { spans_[span.offset] = span; }
+
+    Task<Result<std::vector<Buffer>>> read(u64 offset, u64 length) override {
+        std::vector<Buffer> out;
+        while (length > 0) {
+            auto it = spans_.upper_bound(offset);
+            if (it == spans_.begin() || std::prev(it)->second.end() <= offset) co_return Error(Code::Io, "bytes that were sent are not known any more");
+            const SpanRecord& span = std::prev(it)->second;
+            shard::Open::Reply one;
+            one.attributes.content = content_;
+            one.attributes.size = span.end();
+            one.spans.push_back(span);
+            one.read_key = key_;
+            const u64 n = std::min(length, span.end() - offset);
+            auto reader = std::make_unique<client::FileReader>(client_, std::move(one));
+            CO_TRY(auto some, co_await reader->pieces(offset, n));
+            for (Buffer& b : some) out.push_back(std::move(b));
+            offset += n;
+            length -= n;
+        }
+        co_return out;
+    }
+
+private:
+    client::Client& client_;
+    const ContentId content_;
+    const ReadKey key_;
+    std::map<u64, SpanRecord> spans_;
+};
+
+void Stream::fillZeros(client::SpanWriter& writer, u64 bytes) {
+    zeros_.resize(std::max<std::size_t>(zeros_.size(), std::min<u64>(bytes, kFeed)));
+    while (bytes > 0) {
+        const u64 n = std::min<u64>(bytes, zeros_.size());
+        CHECK(writer.fill(std::span<const u8>(zeros_.data(), n)) == n);
+        bytes -= n;
+    }
+}
+
 void Stream::fillFromOverlay(client::SpanWriter& writer, u64 from, u64 to) {
     overlay_.each(from, to, [&](u64 begin, u64 end, const Overlay::Extent* extent, u64 in_extent) {
-        if (extent && !extent->zero()) {
+        CHECK(!extent || !extent->sent());
+        if (extent && extent->held()) {
             CHECK(writer.fill(std::span<const u8>(extent->bytes.data() + in_extent, end - begin)) == end - begin);
             return;
         }
-        zeros_.resize(std::max<std::size_t>(zeros_.size(), std::min<u64>(end - begin, kFeed)));
-        for (u64 at = begin; at < end;) {
-            const u64 n = std::min<u64>(end - at, zeros_.size());
-            CHECK(writer.fill(std::span<const u8>(zeros_.data(), n)) == n);
-            at += n;
-        }
+        fillZeros(writer, end - begin);
     });
+}
+
+Task<Result<>> Stream::fillFromAnywhere(client::SpanWriter& writer, u64 from, u64 to) {
+    struct Piece {
+        u64 from, to;
+        Buffer bytes;
+        std::shared_ptr<Source> source;
+    };
+    std::vector<Piece> pieces;
+    overlay_.each(from, to, [&](u64 begin, u64 end, const Overlay::Extent* e, u64 in_extent) {
+        pieces.push_back(Piece{begin, end, e && e->held() ? e->bytes.slice(in_extent, end - begin) : Buffer(), e ? e->source : nullptr});
+    });
+    for (const Piece& p : pieces) {
+        if (p.source) {
+            CO_TRY(auto read, co_await p.source->read(p.from, p.to - p.from));
+            for (const Buffer& b : read) CHECK(writer.fill(b.span()) == b.size());
+        } else if (!p.bytes.empty()) {
+            CHECK(writer.fill(p.bytes.span()) == p.bytes.size());
+        } else {
+            fillZeros(writer, p.to - p.from);
+        }
+    }
+    co_return Ok{};
+}
+
+Task<> Stream::letGo(Overlay& overlay, u64 bytes) {
+    if (!sentSource_) {
+        auto key = co_await client_.metadata.spans(content_, Generation{}, 0, 0);
+        if (!key || sentSource_) co_return Ok{};
+        sentSource_ = std::make_shared<Sent>(client_, content_, key->read_key);
+    }
+    for (u64 index = 0, gone = 0; index < parts_.size() && gone < bytes; index++) {
+        Part& part = *parts_[index];
+        if (part.bad || !part.ready || part.gone || part.filled != span_) continue;
+        sentSource_->add(part.span.span);
+        overlay.send(index * span_, index * span_ + part.filled, sentSource_);
+        part.gone = true;
+        gone += part.filled;
+    }
+    co_return Ok{};
 }
 
 Task<> Stream::feed() {
@@ -158,7 +239,12 @@ Task<Result<>> Stream::writeRun(u64 from, u64 to, std::vector<PartPtr>& into) {
     into.push_back(part);
     for (u64 at = from; at < to;) {
         const u64 n = std::min(kFeed, to - at);
-        fillFromOverlay(*part->writer, at, at + n);
+        auto filled = co_await fillFromAnywhere(*part->writer, at, at + n);
+        if (!filled) {
+            part->writer.reset();
+            part->bad = true;
+            co_return filled;
+        }
         at += n;
         Sleep breath(client_.clock, 0);
         co_await breath;
@@ -208,7 +294,7 @@ Task<Result<shard::NewContent>> Stream::finish(u64 size) {
         std::string& bytes = content.inline_bytes->value;
         bytes.resize(size, '\0');
         overlay_.each(0, size, [&](u64 begin, u64 end, const Overlay::Extent* extent, u64 in_extent) {
-            if (extent && !extent->zero()) std::memcpy(bytes.data() + begin, extent->bytes.data() + in_extent, end - begin);
+            if (extent && extent->held()) std::memcpy(bytes.data() + begin, extent->bytes.data() + in_extent, end - begin);
         });
         co_return content;
     }

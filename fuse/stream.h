@@ -6,6 +6,7 @@
 // Bytes that follow each other from the beginning are sent as they come (feed()); they stay in the overlay.
 // Who changes bytes that were sent says touched(): that span is void, and finish() writes it anew under new
 // block ids. finish() writes what is missing too, holes as holes, and stages what is too long for one commit.
+// Bytes of spans that are with the services may be let go of (letGo()); they are read back if need be.
 // A content that was staged, or whose commit failed, is not used again: begin anew with another id.
 #pragma once
 
@@ -43,12 +44,16 @@ public:
     Task<Result<shard::NewContent>> finish(u64 size);
     bool staged() const { return staged_ > 0; }
 
+    // Lets go of about so many bytes that are sent, the oldest first. May need to ask for the read key once.
+    Task<> letGo(Overlay& overlay, u64 bytes);
+
 private:
+    class Sent;
     struct Part {
         std::unique_ptr<client::SpanWriter> writer; // null: taken by who waits for it, or ready
         shard::SpanWithProofs span;
         u64 filled = 0, budget = 0;
-        bool complete = false, ready = false, bad = false;
+        bool complete = false, ready = false, bad = false, gone = false; // gone: from memory
     };
     using PartPtr = std::shared_ptr<Part>;
     Task<Result<>> settle(std::size_t in_flight_most);
@@ -58,7 +63,9 @@ private:
     Task<Result<>> takeBudget(std::vector<PartPtr>& parts, u64& budget);
     Task<Result<>> stage(std::vector<shard::SpanWithProofs>& spans);
     void giveBudget(Part& part);
-    void fillFromOverlay(client::SpanWriter& writer, u64 from, u64 to);
+    void fillFromOverlay(client::SpanWriter& writer, u64 from, u64 to); // nothing of it is sent
+    Task<Result<>> fillFromAnywhere(client::SpanWriter& writer, u64 from, u64 to);
+    void fillZeros(client::SpanWriter& writer, u64 bytes);
 
     client::Client& client_;
     const Overlay& overlay_;
@@ -71,6 +78,7 @@ private:
     bool feeding_ = false, stopping_ = false;
     u32 staged_ = 0;
     std::vector<u8> zeros_;
+    std::shared_ptr<Sent> sentSource_;
     Event progress_;
 };
 

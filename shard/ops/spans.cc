@@ -10,6 +10,13 @@ template <>
 Result<Spans::Reply> read(const Reading& r, const Spans& op) {
     if (!op.content.wellFormed() || !isHere(r.config, op.content))
         return Error(Code::Invalid, "that content is not of this shard");
+    // Asked for no span: the read key alone, also of a content that is still being written. Its writer reads back
+    // what it sent and does not hold any more.
+    if (op.limit == 0) {
+        Spans::Reply key;
+        key.read_key = readKeyOf(r.keys.readKeyKey(), op.content);
+        return key;
+    }
     const bool any = r.server && op.generation == Generation{};
     if (!any && Staged::has(r.rows, {op.content})) return Error(Code::Stale, "this content is not committed yet");
     if (!any && op.generation != contents::generationOf(r.rows, op.content))

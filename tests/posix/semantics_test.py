@@ -274,6 +274,39 @@ def more_than_fits_in_memory_is_kept_on_disk_until_it_is_committed():
 
 
 @promise
+def what_was_sent_and_let_go_of_is_read_back_and_changed():
+    shared()
+    fresh("letgo")
+    r = random.Random(8)
+    size = 160 << 20
+    with Second(cluster, "dirty_mib=64") as other:
+        for name in ("new", "taken"):
+            path = f"{other.point}/letgo/{name}"
+            model = bytearray(size)
+            with os.fdopen(os.open(path, os.O_CREAT | os.O_RDWR), "w+b") as f:
+                for at in range(0, size, 1 << 20):
+                    block = r.randbytes(1 << 20)
+                    f.write(block)
+                    model[at:at + (1 << 20)] = block
+                f.flush()
+                for _ in range(30):
+                    at, block = r.randrange(size - 5000), r.randbytes(r.randrange(1, 5000))
+                    f.seek(at)
+                    f.write(block)
+                    model[at:at + len(block)] = block
+                f.flush()
+                with open("/proc/sys/vm/drop_caches", "w") as drop:
+                    drop.write("1")
+                f.seek(0)
+                assert hashlib.sha256(f.read(90 << 20)).digest() == hashlib.sha256(model[:90 << 20]).digest()
+                if name == "taken":         # somebody else was first: the bytes go over theirs
+                    cluster.skua("put", "/letgo/taken", input=b"old" * (size // 3 + 100))
+                    model += (b"old" * (size // 3 + 100))[size:]
+            assert hashlib.sha256(outside(f"{cluster.mounted}/letgo/{name}")).digest() == hashlib.sha256(model).digest(), name
+            os.unlink(path)
+
+
+@promise
 def holes_cost_nothing():
     d = fresh("holes")
     with open(f"{d}/f", "wb") as f:
