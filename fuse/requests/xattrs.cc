@@ -1,4 +1,5 @@
-// GETXATTR, SETXATTR, LISTXATTR, REMOVEXATTR. The kernel's own ("system.") are not kept.
+// GETXATTR, SETXATTR, LISTXATTR, REMOVEXATTR. The kernel's own ("system.") are not kept, nor labels of security
+// modules: `ls -l` asks for one per file, unless it hears once that there are none.
 #include <sys/xattr.h>
 #include <algorithm>
 #include "fuse/mount.h"
@@ -9,7 +10,7 @@ namespace skua::fuse {
 namespace {
 
 bool refused(Request& request, const std::string& name) {
-    if (!name.starts_with("system.")) return false;
+    if (!name.starts_with("system.") && name != "security.selinux" && !name.starts_with("security.SMACK64")) return false;
     request.fail(EOPNOTSUPP);
     return true;
 }
