@@ -39,7 +39,7 @@ template <> Result<RenameHere::Reply> apply<RenameHere>(Context& ctx, const Rena
     TRY_OK(entries::set(ctx, target_dir, op.to_name, moved, /*past=*/true, op.hold ? ctx.client : ClientId{}));
     entries::store(ctx, from);
     if (!same_dir) entries::store(ctx, to);
-    inodes::count(ctx, moved, 0, 0, ctx.now.wall);
+    if (isHere(ctx.config, moved)) inodes::count(ctx, moved, 0, 0, ctx.now.wall);       // as SetEntry does
     return reply;
 }
 
