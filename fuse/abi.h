@@ -29,7 +29,7 @@ inline constexpr u32 kOverIoUring = 1u << (41 - 32); // in flags2 of INIT, offer
 inline constexpr u32 kRegister = 1, kCommitAndFetch = 2;
 
 struct EntryInfo {
-    u64 flags; // none yet
+    u64 flags;    // none yet
     u64 commitId; // of the request; goes back in CommandArgs
     u32 payloadSize;
     u32 padding;
@@ -41,9 +41,9 @@ struct EntryHeader {
     EntryInfo info;
 };
 struct CommandArgs {
-    u64 flags; // none yet
+    u64 flags;    // none yet
     u64 commitId; // 0 for REGISTER
-    u16 queue; // the CPU whose requests these are, below the number of possible CPUs
+    u16 queue;    // the CPU whose requests these are, below the number of possible CPUs
     u8 padding[6];
 };
 static_assert(sizeof(EntryInfo) == 32 && sizeof(EntryHeader) == 288 && sizeof(CommandArgs) == 24);

@@ -12,6 +12,6 @@ bool ended(pid_t pid);
 // The process has an open descriptor of inode `ino` of a mount like ours. False where we may not look.
 bool hasDescriptor(pid_t pid, u64 ino);
 bool fatalSignalPending(pid_t pid); // it waits to die
-bool killed(pid_t pid); // it was ended by a signal
+bool killed(pid_t pid);             // it was ended by a signal
 
 } // namespace skua::fuse::callers

@@ -27,7 +27,11 @@ void addZeros(u64 length, std::vector<Buffer>& out) {
 } // namespace
 
 Content::Content(client::Client& client, Memory& memory, InodeId inode, bool fresh)
-    : client_(client), memory_(memory), inode_(inode), overlay_([&memory](std::size_t size) { return memory.allocate(size); }), fresh_(fresh) {}
+    : client_(client),
+      memory_(memory),
+      inode_(inode),
+      overlay_([&memory](std::size_t size) { return memory.allocate(size); }),
+      fresh_(fresh) {}
 Content::~Content() = default;
 
 u64 Content::stored() const {
@@ -95,9 +99,7 @@ Task<Result<std::vector<Buffer>>> Content::readBase(u64 offset, u64 length) {
 }
 
 Task<Result<std::vector<Buffer>>> Content::read(u64 offset, u64 length) {
-    if (!dirty_ || !noBase()) {
-        CO_TRY_OK(co_await ensureBase());
-    }
+    if (!dirty_ || !noBase()) { CO_TRY_OK(co_await ensureBase()); }
     std::vector<Buffer> out;
     if (offset >= size_) co_return out;
     length = std::min(length, size_ - offset);
@@ -136,9 +138,7 @@ Task<Result<std::vector<Buffer>>> Content::read(u64 offset, u64 length) {
 }
 
 Task<Result<u64>> Content::seek(u64 offset, bool data) {
-    if (!dirty_) {
-        CO_TRY_OK(co_await ensureBase());
-    }
+    if (!dirty_) { CO_TRY_OK(co_await ensureBase()); }
     if (offset >= size_) co_return Error(Code::NoAttribute, "behind the end");
     if (!dirty_ && base_) {
         const std::shared_ptr<client::FileReader> base = base_;
@@ -167,7 +167,8 @@ void Content::idle() {
 
 Result<> Content::write(u64 offset, std::span<const u8> bytes, bool append, Wall now) {
     if (bytes.empty()) return Ok{};
-    if (offset > kMaxFileSize || bytes.size() > kMaxFileSize - offset) return Error(Code::TooLarge, "a file has at most 2^60 bytes");
+    if (offset > kMaxFileSize || bytes.size() > kMaxFileSize - offset)
+        return Error(Code::TooLarge, "a file has at most 2^60 bytes");
     const u64 end = offset + bytes.size();
     if (append && offset == size_ && !sized_) {
         if (!appendFrom_ && !whole_) appendFrom_ = offset; // a fresh one may turn out to be laid over another

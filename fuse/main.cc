@@ -29,8 +29,9 @@
 namespace skua::fuse {
 namespace {
 
-constexpr u64 kUsersGrace = 5 * kSecond; // told to go, while somebody has files open
-constexpr u64 kCommitGrace = 60 * kSecond; // for what is not committed then
+constexpr u64 kUsersGrace = 5 * kSecond;   // told to go, while somebody has files open
+constexpr u64 kSoonGrace = 5 * kSecond;    // for what is not committed when told to go
+constexpr u64 kCommitGrace = 60 * kSecond; // and in the end
 
 struct Settings {
     Common common;
@@ -113,6 +114,16 @@ Task<> awaitEnd(Life& life) {
     co_return Ok{};
 }
 
+// True: all that there was is committed, or was refused. False: a server is away for longer than that.
+Task<bool> commitWithin(Life& life, u64 limit_ns) {
+    auto done = std::make_shared<Event>();
+    life.mount.start(life.mount.commitAll(done));
+    auto waiting = done->wait(life.ring, limit_ns);
+    const bool in_time = co_await waiting;
+    if (!in_time) log::error("not everything is committed: a server is away seconds={}", limit_ns / kSecond);
+    co_return in_time;
+}
+
 // Until the kernel hangs up or a signal comes; then everything is committed.
 Task<> live(Life& life) {
     TaskGroup both;
@@ -124,17 +135,18 @@ Task<> live(Life& life) {
     }
     std::thread unmounting;
     if (!life.session.ended().isSet()) {
-        (void)co_await life.mount.commitAll(kCommitGrace); // whatever comes later, this much is safe
+        (void)co_await commitWithin(life, kSoonGrace); // whatever comes later, this much is safe
         unmounting = std::thread([&session = life.session] { session.unmount(); });
         auto ended = life.session.ended().wait(life.ring, kUsersGrace);
         const bool gone = co_await ended;
         if (!gone) log::warn("leaving users=some");
     }
-    (void)co_await life.mount.commitAll(kCommitGrace);
-    bool finished = life.session.ended().isSet();
-    if (finished) {
+    bool finished = co_await commitWithin(life, kCommitGrace);
+    if (finished && life.session.ended().isSet()) {
         auto answered = life.session.finished().wait(life.ring, kUsersGrace);
         finished = co_await answered;
+    } else {
+        finished = false;
     }
     if (finished) {
         if (unmounting.joinable()) unmounting.join();
@@ -224,9 +236,10 @@ int main(int argc, char** argv) {
     flags.option("--registry", settings.common.registry, "Where the registry is, instead of the configuration's");
     flags.option("--log", settings.common.log_file, "Log to this file; empty: stderr");
     flags.option("--log-level", settings.common.log_level, "debug, info, warn, error");
-    flags.repeated("-o", settings.options,
-                   "Options: io_uring, dev_fuse, depth=N, pin, ro, allow_other, attr_timeout=S, entry_timeout=S, negative_timeout=S, "
-                   "async_close, drop_on_kill, soft, timeout=S, dirty_mib=N, writeback; others go to libfuse");
+    flags.repeated(
+        "-o", settings.options,
+        "Options: io_uring, dev_fuse, depth=N, pin, ro, allow_other, attr_timeout=S, entry_timeout=S, negative_timeout=S, "
+        "async_close, drop_on_kill, soft, timeout=S, dirty_mib=N, writeback; others go to libfuse");
     flags.flag("-f", settings.foreground, "Stay in the foreground");
     flags.option("--ready-fd", settings.ready_fd, "Write one line there once it serves (and stay in the foreground)");
     flags.flag("-s", settings.ignored, "For mount(8): ignored");

@@ -71,7 +71,9 @@ Result<Buffer> Memory::spill(std::size_t size) {
         void* at = e ? MAP_FAILED : mmap(nullptr, window->size, PROT_READ | PROT_WRITE, MAP_SHARED, window->fd, 0);
         if (at == MAP_FAILED) {
             static log::OncePerSecond often;
-            if (often.allow()) log::warn("no room for unwritten bytes folder={} error={}{}", folder, std::strerror(e ? e : errno), often.skipped());
+            if (often.allow())
+                log::warn("no room for unwritten bytes folder={} error={}{}", folder, std::strerror(e ? e : errno),
+                          often.skipped());
             return Error(Code::NoSpace, folder + ": no room for bytes that are not committed yet; set TMPDIR");
         }
         window->at = static_cast<u8*>(at);

@@ -20,19 +20,19 @@ Mount::Mount(Ring& r, client::Client& c, MountOptions o)
 
 void Mount::startBackground() { tasks_.spawn(renewHolds()); }
 
-Task<> Mount::commitAll(u64 limit_ns) {
-    const Monotonic until{ring.now().value + limit_ns};
+Task<> Mount::commitAll(std::shared_ptr<Event> done) {
     bool again = true;
-    while (again && ring.now() < until) {
+    while (again) {
         again = false;
         for (const NodePtr& node : nodes.all()) {
             const bool due = node->pending || node->anyDeferred() || (node->content && node->content->dirty());
             if (!due || node->dropped || node->failed.code != Code::Ok) continue;
             again = true;
-            auto done = co_await publish(node);
-            if (!done) log::error("not committed path={} error={}", nodes.pathOf(node), done.error().message());
+            auto committed = co_await publish(node);
+            if (!committed) log::error("not committed path={} error={}", nodes.pathOf(node), committed.error().message());
         }
     }
+    done->set();
     co_return Ok{};
 }
 
@@ -45,7 +45,7 @@ Task<> Mount::finish() {
 // --- answering ----------------------------------------------------------------------------------------------
 
 struct stat Mount::statOf(InodeId inode, const Attributes& a) {
-    struct stat st {};
+    struct stat st{};
     st.st_ino = Nodes::inoOf(inode);
     st.st_mode = a.mode;
     st.st_nlink = a.nlink;

@@ -24,8 +24,8 @@ public:
     // A request's coroutine; runs at once, up to its first wait.
     void start(Task<> task) { tasks_.spawn(std::move(task)); }
     void startBackground(); // holds
-    // Commits everything; what fails is logged. Begins nothing any more when `limit_ns` has passed.
-    Task<> commitAll(u64 limit_ns);
+    // Commits everything, then sets `done`; what fails is logged.
+    Task<> commitAll(std::shared_ptr<Event> done);
     // After the session: waits for all that runs.
     Task<> finish();
 

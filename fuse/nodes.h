@@ -18,27 +18,27 @@ namespace skua::fuse {
 
 struct Node {
     u64 ino = 0; // the kernel's
-    InodeId id; // the servers'; another one if a name of ours turned out to be taken
+    InodeId id;  // the servers'; another one if a name of ours turned out to be taken
     u64 lookups = 0;
-    u32 handles = 0; // open files and directories
+    u32 handles = 0;       // open files and directories
     Attributes attributes; // last heard, or ours while `pending`
-    InodeId dir; // hint: where it is, as what
+    InodeId dir;           // hint: where it is, as what
     std::string name;
     u64 changed = 0; // Nodes::tick() of the last change made here: of attributes, of names in it
 
-    bool pending = false; // its name and inode are ours alone
-    bool truncating = false; // pending: made with O_TRUNC
-    bool dropped = false; // was pending, and removed: never to be committed
-    bool unlinked = false; // its last name was removed here, while it was open
-    bool held = false; // the shard was asked to keep it
-    client::NewId newId; // pending
-    bool contentUsed = false; // pending: newId's content went into a commit that failed
+    bool pending = false;             // its name and inode are ours alone
+    bool truncating = false;          // pending: made with O_TRUNC
+    bool dropped = false;             // was pending, and removed: never to be committed
+    bool unlinked = false;            // its last name was removed here, while it was open
+    bool held = false;                // the shard was asked to keep it
+    client::NewId newId;              // pending
+    bool contentUsed = false;         // pending: newId's content went into a commit that failed
     std::vector<shard::Xattr> xattrs; // pending
-    bool exclusive = false; // made here with O_EXCL and open since: what fchmod and others say goes with the content
-    shard::SetAttr deferred; // exclusive: that, until it is committed
+    bool exclusive = false;           // made here with O_EXCL and open since: what fchmod and others say goes with the content
+    shard::SetAttr deferred;          // exclusive: that, until it is committed
     std::shared_ptr<Content> content; // regular files that are open, or not committed yet
-    Error failed; // the last commit's; told by close and fsync
-    bool told = false; // somebody heard of it
+    Error failed;                     // the last commit's; told by close and fsync
+    bool told = false;                // somebody heard of it
 
     ContentId cachedContent; // what the kernel's pages show
     Generation cachedGeneration;

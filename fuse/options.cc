@@ -7,8 +7,8 @@
 namespace skua::fuse {
 
 Result<MountOptions> parseOptions(const std::vector<std::string>& words) {
-    static const std::set<std::string> ignored = {"rw",   "defaults", "auto",  "noauto",   "user",    "nouser",  "users",
-                                                  "owner", "_netdev", "nofail", "relatime", "default_permissions"};
+    static const std::set<std::string> ignored = {"rw",    "defaults", "auto",    "noauto", "user",     "nouser",
+                                                  "users", "owner",    "_netdev", "nofail", "relatime", "default_permissions"};
     MountOptions options;
     for (const std::string& word : words)
         for (const std::string& option : splitList(word)) {
@@ -17,8 +17,10 @@ Result<MountOptions> parseOptions(const std::vector<std::string>& words) {
             char* end = nullptr;
             const double number = std::strtod(value.c_str(), &end);
             const bool is_number = !value.empty() && *end == 0 && number >= 0 && number < 1e9;
-            const std::set<std::string> numbers = {"depth", "attr_timeout", "entry_timeout", "negative_timeout", "timeout", "dirty_mib"};
-            if (numbers.contains(name) && !is_number) return Error(Code::Invalid, "-o " + option + ": a number is wanted, as in " + name + "=1");
+            const std::set<std::string> numbers = {"depth",   "attr_timeout", "entry_timeout", "negative_timeout",
+                                                   "timeout", "dirty_mib"};
+            if (numbers.contains(name) && !is_number)
+                return Error(Code::Invalid, "-o " + option + ": a number is wanted, as in " + name + "=1");
             if (name.empty() || ignored.contains(name) || name.starts_with("x-") || name.starts_with("comment")) continue;
             if (name == "io_uring") options.transport = MountOptions::Transport::kIoUring;
             else if (name == "dev_fuse") options.transport = MountOptions::Transport::kDevFuse;

@@ -10,13 +10,13 @@ namespace skua::fuse {
 struct MountOptions {
     enum class Transport : u8 { kAutomatic, kIoUring, kDevFuse } transport{};
     unsigned depth = 32; // requests in flight per queue
-    bool pin = false; // the thread, to one CPU
+    bool pin = false;    // the thread, to one CPU
     double attr_timeout = 1, entry_timeout = 1, negative_timeout = 0;
     bool allow_other = false, read_only = false, writeback = false;
     bool async_close = false, drop_on_kill = false;
     bool soft = false;
-    u64 timeout_s = 30; // soft: how long a server may be away
-    u64 dirty_mib = 256; // uncommitted bytes in memory
+    u64 timeout_s = 30;              // soft: how long a server may be away
+    u64 dirty_mib = 256;             // uncommitted bytes in memory
     std::vector<std::string> others; // for libfuse
 };
 

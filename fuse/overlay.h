@@ -31,8 +31,8 @@ public:
     using Allocate = std::function<Result<Buffer>(std::size_t)>;
     struct Extent {
         u64 length = 0;
-        Buffer bytes; // may have room for more than `length`; empty: zeros, or sent
-        u64 number = 0; // of the last write
+        Buffer bytes;                     // may have room for more than `length`; empty: zeros, or sent
+        u64 number = 0;                   // of the last write
         std::shared_ptr<Source> source{}; // sent
         bool held() const { return !bytes.empty(); }
         bool sent() const { return source != nullptr; }

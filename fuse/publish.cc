@@ -125,9 +125,7 @@ Task<Result<>> Mount::commitFresh(NodePtr node) {
     for (int attempt = 0;; attempt++) {
         CO_TRY_OK(co_await prepareStream(node));
         const std::shared_ptr<Stream> stream = content->stream();
-        if (content->size() <= client::inlineMost(stream->policy())) {
-            CO_TRY_OK(co_await content->restore());
-        }
+        if (content->size() <= client::inlineMost(stream->policy())) { CO_TRY_OK(co_await content->restore()); }
         CO_TRY(shard::NewContent made, co_await stream->finish(content->size()));
         shard::CommitFile request;
         request.dir = node->dir;
@@ -182,7 +180,8 @@ Task<Result<>> Mount::commitAttributes(NodePtr node) {
 
 namespace {
 // Attributes that go with a content.
-template <class Commit> void addDeferred(Node& node, Commit& request) {
+template <class Commit>
+void addDeferred(Node& node, Commit& request) {
     const shard::SetAttr& d = node.deferred;
     request.mode = d.mode;
     request.uid = d.uid;
@@ -259,9 +258,7 @@ Task<Result<>> Mount::commitWhole(NodePtr node, Policy policy, bool unconditiona
         CO_TRY_OK(co_await prepareStream(node));
         const std::shared_ptr<Stream> stream = content->stream();
         shard::SetContent request;
-        if (content->size() <= client::inlineMost(stream->policy())) {
-            CO_TRY_OK(co_await content->restore());
-        }
+        if (content->size() <= client::inlineMost(stream->policy())) { CO_TRY_OK(co_await content->restore()); }
         CO_TRY(request.content, co_await stream->finish(content->size()));
         request.inode = node->id;
         request.reservation = stream->id().reservation();

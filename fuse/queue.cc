@@ -32,7 +32,7 @@ struct Queue::Entry final : Completion {
     enum class State { Waiting, Lent, Idle, Handling, Gone };
 
     Entry(Queue& q, std::byte* memory, State s)
-        : queue(q), header(*new (memory) EntryHeader{}), payload(memory + kHeaderPage), state(s) {}
+        : queue(q), header(*new(memory) EntryHeader{}), payload(memory + kHeaderPage), state(s) {}
 
     void lend(io_uring_sqe* sqe) {
         io_uring_prep_rw(IORING_OP_URING_CMD, sqe, queue.session_.device_, nullptr, 0, 0);
@@ -64,7 +64,7 @@ struct Queue::Entry final : Completion {
             state = State::Gone;
             queue.hangUp();
             queue.checkFinished();
-        } else { // the kernel takes back its offer: it sends all to /dev/fuse
+        } else {                // the kernel takes back its offer: it sends all to /dev/fuse
             CHECK(!registered); // else: a commit that the kernel does not know, somebody would wait for ever
             state = State::Idle;
             queue.idle_.push_back(this);

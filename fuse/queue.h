@@ -61,8 +61,8 @@ private:
     void* memory_ = nullptr;
     std::size_t memorySize_ = 0;
     std::list<Entry> entries_;
-    std::vector<Entry*> toLend_; // registered or committed at the next prepare()
-    std::vector<Entry*> idle_; // ready for a request from /dev/fuse
+    std::vector<Entry*> toLend_;      // registered or committed at the next prepare()
+    std::vector<Entry*> idle_;        // ready for a request from /dev/fuse
     unsigned lent_ = 0, handled_ = 0; // entries that are the kernel's, the file system's
     bool ended_ = false, polling_ = false, watching_ = false, told_ = false;
     Call<&Queue::deviceReady> deviceReady_{*this};

@@ -31,9 +31,7 @@ u16 possibleCpus() {
     return static_cast<u16>(last + 1);
 }
 
-Error systemError(const char* what) {
-    return Error(Code::Io, std::string(what) + ": " + std::strerror(errno));
-}
+Error systemError(const char* what) { return Error(Code::Io, std::string(what) + ": " + std::strerror(errno)); }
 
 } // namespace
 
@@ -125,7 +123,8 @@ ssize_t Session::answerInit(fuse_out_header header, const iovec& body) {
     }
     if (offersKillPriv_) out.flags |= kHandleKillPrivV2;
     const std::size_t pages = out.flags & FUSE_MAX_PAGES ? out.max_pages : 32;
-    payload_ = std::max({std::size_t{FUSE_MIN_READ_BUFFER}, std::size_t{out.max_write}, pages * static_cast<std::size_t>(getpagesize())});
+    payload_ = std::max(
+        {std::size_t{FUSE_MIN_READ_BUFFER}, std::size_t{out.max_write}, pages * static_cast<std::size_t>(getpagesize())});
     header.len = sizeof header + sizeof out;
     iovec iov[] = {{&header, sizeof header}, {&out, sizeof out}};
     return ::writev(device_, iov, 2);

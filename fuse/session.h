@@ -24,7 +24,7 @@ namespace skua::fuse {
 
 struct SessionOptions {
     bool io_uring = true; // false: /dev/fuse even where the kernel offers more
-    unsigned depth = 64; // requests in flight per queue; memory is used as it is touched
+    unsigned depth = 64;  // requests in flight per queue; memory is used as it is touched
 };
 
 class Session {
@@ -76,6 +76,5 @@ private:
     std::vector<Queue::Interrupt> early_; // came before their requests did; the latest few
     Event ended_, finished_;
 };
-
 
 } // namespace skua::fuse

@@ -44,7 +44,8 @@ public:
         std::vector<Buffer> out;
         while (length > 0) {
             auto it = spans_.upper_bound(offset);
-            if (it == spans_.begin() || std::prev(it)->second.end() <= offset) co_return Error(Code::Io, "bytes that were sent are not known any more");
+            if (it == spans_.begin() || std::prev(it)->second.end() <= offset)
+                co_return Error(Code::Io, "bytes that were sent are not known any more");
             const SpanRecord& span = std::prev(it)->second;
             shard::Open::Reply one;
             one.attributes.content = content_;
@@ -96,7 +97,8 @@ Task<Result<>> Stream::fillFromAnywhere(client::SpanWriter& writer, u64 from, u6
     };
     std::vector<Piece> pieces;
     overlay_.each(from, to, [&](u64 begin, u64 end, const Overlay::Extent* e, u64 in_extent) {
-        pieces.push_back(Piece{begin, end, e && e->held() ? e->bytes.slice(in_extent, end - begin) : Buffer(), e ? e->source : nullptr});
+        pieces.push_back(
+            Piece{begin, end, e && e->held() ? e->bytes.slice(in_extent, end - begin) : Buffer(), e ? e->source : nullptr});
     });
     for (const Piece& p : pieces) {
         if (p.source) {
@@ -113,7 +115,8 @@ Task<Result<>> Stream::fillFromAnywhere(client::SpanWriter& writer, u64 from, u6
 
 Task<> Stream::letGo(Overlay& overlay, u64 bytes) {
     if (!sentSource_) {
-        auto key = co_await client_.metadata.spans(content_, Generation{}, 0, 0);
+        const Generation none;
+        auto key = co_await client_.metadata.spans(content_, none, 0, 0); // no span: the key alone
         if (!key || sentSource_) co_return Ok{};
         sentSource_ = std::make_shared<Sent>(client_, content_, key->read_key);
     }

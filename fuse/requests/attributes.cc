@@ -17,7 +17,7 @@ Task<> getattr(Mount& mount, Request request, NodePtr node) {
 
 struct Change {
     int which = 0;
-    struct stat to {};
+    struct stat to{};
     bool of_handle = false;
 };
 
@@ -78,9 +78,7 @@ void setOurs(Mount& mount, const NodePtr& node, const shard::SetAttr& set) {
 Task<Result<>> resize(Mount& mount, NodePtr node, u64 size, bool commit) {
     Content& content = mount.contentOf(node);
     if (size > kMaxFileSize) co_return Error(Code::TooLarge, "a file has at most 2^60 bytes");
-    if (size != 0) {
-        CO_TRY_OK(co_await content.ensureBase());
-    }
+    if (size != 0) { CO_TRY_OK(co_await content.ensureBase()); }
     content.truncate(size, mount.now());
     mount.changed(node);
     if (!commit || node->pending) co_return Ok{};

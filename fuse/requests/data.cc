@@ -49,7 +49,8 @@ Task<> write(Mount& mount, Request request, NodePtr node, Bytes what) {
         Locked locked(node);
         if (request.answered()) co_return Ok{};
         const bool was_dirty = node->content->dirty();
-        if (what.append && what.offset != node->content->size()) node->cachedContent = ContentId(); // its page is at the wrong place
+        if (what.append && what.offset != node->content->size())
+            node->cachedContent = ContentId(); // its page is at the wrong place
         auto done = node->content->write(what.offset, what.bytes, what.append, mount.now());
         if (!was_dirty) mount.changed(node);
         if (!done) {
@@ -119,7 +120,8 @@ void onWrite(fuse_req_t req, fuse_ino_t, const char* bytes, size_t size, off_t o
 
 void onFallocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t length, fuse_file_info* fi) {
     Mount& mount = Mount::of(req);
-    mount.start(fallocate(mount, Request(mount, req), handleOf(fi).node, mode, static_cast<u64>(offset), static_cast<u64>(length)));
+    mount.start(
+        fallocate(mount, Request(mount, req), handleOf(fi).node, mode, static_cast<u64>(offset), static_cast<u64>(length)));
 }
 
 void onLseek(fuse_req_t req, fuse_ino_t, off_t offset, int whence, fuse_file_info* fi) {

@@ -9,6 +9,7 @@ namespace skua::fuse {
 namespace {
 
 constexpr u32 kPageOfNames = 1000;
+constexpr std::size_t kNamesKept = 20'000; // behind the one that is listed, at least half of it
 
 DirHandle& handleOf(const fuse_file_info* fi) { return *reinterpret_cast<DirHandle*>(fi->fh); }
 
@@ -19,6 +20,7 @@ u32 typeOf(InodeId inode, const std::optional<Attributes>& attributes) {
 
 void begin(Mount& mount, DirHandle& handle, InodeId parent) {
     handle.items.clear();
+    handle.first = 0;
     handle.ours.clear();
     handle.cookie = 2;
     handle.begun = true;
@@ -36,20 +38,22 @@ Task<Result<>> more(Mount& mount, DirHandle& handle, bool attributes) {
     CO_TRY(auto page, co_await mount.client.metadata.readDir(handle.node->id, handle.cookie, kPageOfNames, attributes));
     for (auto& entry : page.entries) {
         handle.cookie = std::max(handle.cookie, entry.cookie);
-        if (!handle.ours.contains(entry.name)) handle.items.push_back({std::move(entry.name), entry.inode, entry.attributes, tick});
+        if (!handle.ours.contains(entry.name))
+            handle.items.push_back({std::move(entry.name), entry.inode, entry.attributes, tick});
     }
     handle.end = page.end || page.entries.empty();
     co_return Ok{};
 }
 
 // One entry into `to`; false: it does not fit.
-bool add(Mount& mount, Request& request, const DirHandle& handle, std::size_t index, bool plus, std::string& to, std::size_t size) {
-    const DirHandle::Item& item = handle.items[index];
+bool add(Mount& mount, Request& request, const DirHandle& handle, std::size_t index, bool plus, std::string& to,
+         std::size_t size) {
+    const DirHandle::Item& item = handle.items[index - handle.first];
     const auto offset = static_cast<off_t>(index + 1);
     char* at = to.data() + to.size();
     const std::size_t room = size - to.size();
     NodePtr node = mount.nodes.find(item.inode);
-    struct stat st {};
+    struct stat st{};
     st.st_ino = Nodes::inoOf(item.inode);
     st.st_mode = typeOf(item.inode, item.attributes);
     if (!plus) {
@@ -85,7 +89,7 @@ Task<> readdir(Mount& mount, Request request, DirHandle& handle, u64 offset, std
     auto turn = handle.lock.acquire();
     co_await turn;
     Result<> good = Ok{};
-    if (!handle.begun || offset == 0) {
+    if (!handle.begun || offset == 0 || offset < handle.first) {
         InodeId parent = handle.node->id;
         if (parent != kRoot) parent = handle.node->dir.none() ? kRoot : handle.node->dir;
         begin(mount, handle, parent);
@@ -94,8 +98,12 @@ Task<> readdir(Mount& mount, Request request, DirHandle& handle, u64 offset, std
     out.reserve(size);
     std::size_t index = offset;
     for (;;) {
-        if (index >= handle.items.size()) {
+        if (index >= handle.first + handle.items.size()) {
             if (handle.end || !out.empty()) break;
+            while (handle.items.size() > kNamesKept && handle.first + kNamesKept / 2 < index) {
+                handle.items.pop_front();
+                handle.first++;
+            }
             good = co_await more(mount, handle, plus);
             if (!good) break;
             continue;

@@ -27,9 +27,7 @@ Task<Result<>> move(Mount& mount, Names n) {
     client::RenameFlags flags;
     flags.no_replace = n.flags & RENAME_NOREPLACE;
     flags.exchange = n.flags & RENAME_EXCHANGE;
-    if (flags.exchange) {
-        CO_TRY_OK(co_await publishIfOurs(mount, n.to_dir->id, n.to));
-    }
+    if (flags.exchange) { CO_TRY_OK(co_await publishIfOurs(mount, n.to_dir->id, n.to)); }
     // A name of ours that is replaced must not be committed meanwhile.
     const NodePtr ours = mount.nodes.pending(n.to_dir->id, n.to);
     if (ours && flags.no_replace) co_return Error(Code::Exists, n.to);

@@ -16,7 +16,7 @@ Task<> statfs(Mount& mount, Request request) {
         request.fail(space.error());
         co_return Ok{};
     }
-    struct statvfs st {};
+    struct statvfs st{};
     st.f_bsize = st.f_frsize = kBlock;
     st.f_blocks = space->capacity_logical / kBlock;
     st.f_bfree = st.f_bavail = space->free_logical / kBlock;
