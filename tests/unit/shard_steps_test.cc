@@ -305,7 +305,7 @@ TEST_F(TwoShards, MessagesSurviveANewLeaderAndCountOnce) {
 }
 
 TEST_F(TwoShards, GapsAreRefused) {
-    const u64 last = InboxHeads::get(w.kv(kS0), {kS1})->last;
+    const u64 last = InboxHeads::get(w.kv(kS0), {kS1}).value_or(InboxHead{}).last;
     EXPECT_EQ(w.server(kS0, Deliver{kS1, last + 2, CountLinks{f, -1, 1, {}, {}}}).code(), Code::Busy);
     EXPECT_TRUE(w.server(kS0, Deliver{kS1, last + 1, CountLinks{InodeId{12345}, -1, 1, {}, {}}})) << "an unknown inode is passed over";
     EXPECT_EQ(w.server(kS0, Deliver{kS0, 1, CountLinks{f, -1, 1, {}, {}}}).code(), Code::Invalid);
