@@ -67,7 +67,7 @@ def check_co_await(s, complain):
             continue
         start = max(s.rfind(c, 0, at) for c in ";{}") + 1
         before = s[start:at].strip()
-        before = re.sub(r"^(?:case [^:]+:|default:|else)\s*", "", before)
+        before = re.sub(r"^(?:(?:case [^:]+:|default:|else)\s*)+", "", before)
         while (loop := re.match(r"^(?:if|while|for)\s*\((?:[^()]|\([^()]*\))*\)\s*", before)):
             before = before[loop.end():]
         for prefix in ("for (", "for("):

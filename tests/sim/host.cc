@@ -1,0 +1,355 @@
+#include "tests/sim/host.h"
+
+#include <xxhash.h>
+#include <algorithm>
+#include "cdc/state.h"
+#include "registry/state.h"
+#include "shard/state.h"
+#include "tests/sim/cluster.h"
+
+namespace skua::sim {
+
+namespace {
+
+u64 hashOf(std::string_view bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+
+// A production machine, watched.
+class Watched final : public raft::StateMachine {
+public:
+    Watched(World& world, Witness& witness, GroupId group, std::unique_ptr<raft::StateMachine> machine, const bool& replaying)
+        : world_(world), witness_(witness), group_(group), machine_(std::move(machine)), replaying_(replaying) {}
+
+    Class classify(std::string_view body) const override { return machine_->classify(body); }
+    Result<> admit(const store::Reader& r, raft::Time t, const raft::Command& c) override { return machine_->admit(r, t, c); }
+    void apply(store::Transaction& rows, raft::Time now, const raft::Command& c, raft::Outcome& out) override {
+        // wall strictly increases: it names the entry.
+        auto [at, fresh] = witness_.entries.emplace(std::pair(group_.value, now.wall.value), hashOf(c.body));
+        if (at->second != hashOf(c.body)) world_.fail(fmt::format("group {} has applied two commands of one time", group_.value));
+        if (fresh && replaying_) world_.count("fault crash after durable, before applied");
+        if (c.client.value != 0 && c.request.value != 0) {
+            auto [request, first] = witness_.requests.emplace(std::tuple(group_.value, c.client.value, c.request.value), now.wall.value);
+            if (!first && request->second != now.wall.value)
+                world_.fail(fmt::format("group {} has applied request {} of client {} twice", group_.value, c.request.value, c.client.value));
+        }
+        machine_->apply(rows, now, c, out);
+    }
+    std::optional<raft::Answer> query(const store::Reader& r, raft::Time t, const raft::Command& c, bool last) override {
+        return machine_->query(r, t, c, last);
+    }
+    raft::Answer tell(const store::Reader& r, raft::Time t, const raft::Command& c, raft::Leader& l) override { return machine_->tell(r, t, c, l); }
+    void started(const store::Reader& r, raft::Time t, raft::Leader& l) override { machine_->started(r, t, l); }
+    void stopped() override { machine_->stopped(); }
+    void lead(const store::Reader& r, raft::Time t, raft::Leader& l) override { machine_->lead(r, t, l); }
+    void heard(const store::Reader& r, raft::Time t, u64 token, const Result<std::string>& reply, raft::Leader& l) override {
+        machine_->heard(r, t, token, reply, l);
+    }
+    void format(store::Transaction& t, raft::Time now, std::string_view config) override { machine_->format(t, now, config); }
+
+private:
+    World& world_;
+    Witness& witness_;
+    const GroupId group_;
+    std::unique_ptr<raft::StateMachine> machine_;
+    const bool& replaying_;
+};
+
+std::unique_ptr<raft::StateMachine> machineOf(GroupId group, const net::Keys& keys) {
+    switch (kindOf(group)) {
+        case GroupKind::kRegistry: return std::make_unique<registry::Registry>();
+        case GroupKind::kCoordinator: return std::make_unique<cdc::Coordinator>();
+        case GroupKind::kShard: break;
+    }
+    return std::make_unique<shard::Shard>(keys);
+}
+
+net::CallerLimits limitsOf(u64 total_ns) {
+    net::CallerLimits limits;
+    limits.total_ns = total_ns;
+    return limits;
+}
+
+raft::Entry entryOf(World& world, const std::string& bytes) {
+    raft::Entry entry;
+    if (!wire::decodeRow(bytes, entry)) world.fail("an entry of the log does not decode");
+    return entry;
+}
+
+}  // namespace
+
+// --- the machine -----------------------------------------------------------------------------------------
+
+void Machine::start() {
+    if (life) return;
+    World& world = cluster.world;
+    lives++;
+    // A process that starts again may be found elsewhere; the registry's address is in everybody's configuration.
+    if (address.empty() || (role != registry::ServerRole::kRegistry && world.random.oneIn(2))) {
+        if (!address.empty()) world.count("fault address changed");
+        address = name + ":" + std::to_string(lives);
+    }
+    const bool drifts = cluster.drifting;
+    const i64 rate = drifts ? static_cast<i64>(world.random.below(200'001)) - 100'000 : 0;
+    const i64 offset = drifts ? static_cast<i64>(world.random.below(60 * kSecond)) - static_cast<i64>(30 * kSecond) : 0;
+    world.tell("{} starts life={} address={} entries={} rate_ppm={}", name, lives, address, log.size(), rate);
+    life = std::make_shared<Host>(*this, rate, offset);
+    life->begin();
+}
+
+void Machine::crash() {
+    if (!life) return;
+    auto host = std::move(life);
+    life.reset();
+    host->die();
+    if (!kv.size()) return;
+    kv.crash();
+    if (cluster.bugs.forget_answers) {
+        store::Batch gone;
+        for (const auto& [key, value] : kv.rows())
+            if (key.size() > 4 && key[4] == '\x02') gone.emplace(key, std::nullopt);
+        (void)kv.write(gone);
+        (void)kv.flush();
+    }
+}
+
+// --- one life ----------------------------------------------------------------------------------------------
+
+Host::Host(Machine& machine, i64 rate_ppm, i64 wall_offset)
+    : machine_(machine), world_(machine.cluster.world), clock_(world_, rate_ppm, kHour + world_.random.below(kDay), wall_offset),
+      transport_(machine.cluster.network, clock_, machine.node, true),
+      directory_([&c = machine.cluster] { return std::vector<std::string>{c.registryAddress()}; }),
+      caller_(clock_, transport_, directory_, ClientId{}, Random(world_.random.next()), limitsOf(0)),
+      registrar_(clock_, transport_, directory_, ClientId{world_.random.next() | 1}, Random(world_.random.next()), limitsOf(kMinute)) {}
+
+Host::~Host() { CHECK(tasks_.running() == 0); }
+
+void Host::begin() {
+    Cluster& cluster = machine_.cluster;
+    auto replays = std::make_shared<bool>(true);
+    server_ = std::make_unique<raft::Server>(machine_.kv, [this, replays, &cluster](GroupId g) -> std::unique_ptr<raft::StateMachine> {
+        return std::make_unique<Watched>(world_, cluster.witness, g, machineOf(g, cluster.keys), *replays);
+    }, world_.random.next());
+    for (const auto& bytes : machine_.log) server_->recover(entryOf(world_, bytes));
+    *replays = false;
+    server_->begin(now(), effects_);
+    cluster.network.join(machine_.address, machine_.node, *this);
+    if (machine_.role == registry::ServerRole::kRegistry && machine_.lives == 1) {
+        raft::Format format;
+        format.cluster = cluster.keys.cluster();
+        format.group = kRegistryGroup;
+        format.members = {raft::Member{ServerId{1}, 1}};
+        format.config.value = wire::encode(cluster.config);
+        server_->hostRequest(now(), 0, wire::encode(raft::HostRequest{format}), effects_);
+    }
+    carryOut();
+    tick();
+    flushRows();
+    tasks_.spawn(raft::followMap(clock_, caller_, directory_, dead_));
+    tasks_.spawn(presence());
+}
+
+void Host::die() {
+    dead_ = true;
+    world_.tell("{} dies unsynced={}", machine_.name, writing_.size());
+    machine_.cluster.network.leave(machine_.address);
+    // A first part of what was on its way to the disk may have got there.
+    const u64 survive = writing_.empty() ? 0 : world_.random.below(writing_.size() + 1);
+    for (u64 i = 0; i < survive; i++)
+        for (auto& entry : writing_[i].entries) machine_.log.push_back(std::move(entry));
+    if (survive < writing_.size()) world_.count("fault unsynced log writes lost");
+    writing_.clear();
+    answers_.clear();
+    server_.reset();
+    transport_.close();
+    leadsChanged_.set();
+    burial_.emplace(bury());
+    burial_->start();
+}
+
+Task<> Host::bury() {
+    auto self = shared_from_this();
+    (void)co_await tasks_.all();
+    // Let go only from outside of this coroutine's frame.
+    auto last = std::make_shared<std::shared_ptr<Host>>(std::move(self));
+    world_.after(1, [last] {
+        if ((*last)->burial_ && (*last)->burial_->done()) (*last)->burial_.reset();
+        last->reset();
+    });
+    co_return Ok{};
+}
+
+void Host::receive(bool from_server, net::Message message, Answer answer) {
+    if (dead_) return;
+    const u64 token = ++lastToken_;
+    if (message.kind == net::Kind::kGroup) {
+        net::GroupRequest request;
+        if (!wire::decode(message.body, request)) return answer(Error(Code::Invalid, "the group request does not decode"));
+        answers_.emplace(token, std::move(answer));
+        server_->request(now(), token, from_server, std::move(request), effects_);
+    } else if (message.kind == net::Kind::kHost && from_server) {
+        answers_.emplace(token, std::move(answer));
+        server_->hostRequest(now(), token, message.body, effects_);
+    } else {
+        return answer(Error(Code::NotSupported, "not here"));
+    }
+    soon();
+}
+
+void Host::soon() {
+    if (turn_ || dead_) return;
+    turn_ = true;
+    world_.after(world_.random.below(20 * kMicrosecond), [self = weak_from_this()] {
+        if (auto host = self.lock(); host && !host->dead_) {
+            host->turn_ = false;
+            host->carryOut();
+        }
+    });
+}
+
+void Host::carryOut() {
+    server_->flush(effects_);
+    raft::Effects due = std::move(effects_);
+    effects_ = {};
+    if (due.write != 0) {
+        u64 takes = world_.random.between(100 * kMicrosecond, 600 * kMicrosecond);
+        if (world_.chance(world_.faults.slow_disk)) {
+            world_.count("fault slow write");
+            takes = world_.random.between(20 * kMillisecond, 3 * kSecond);
+        }
+        writing_.push_back({due.write, std::move(due.log)});
+        diskFree_ = std::max(diskFree_, world_.now()) + takes;
+        world_.at(diskFree_, [self = weak_from_this()] {
+            if (auto host = self.lock(); host && !host->dead_) host->writeDone();
+        });
+    }
+    for (auto& r : due.replies) {
+        auto at = answers_.find(r.token);
+        if (at == answers_.end()) continue;
+        net::Message message;
+        message.kind = net::Kind::kGroup;
+        message.body = wire::encode(r.reply);
+        at->second(std::move(message));
+        answers_.erase(at);
+    }
+    for (auto& r : due.host_replies) {
+        auto at = answers_.find(r.token);
+        if (at == answers_.end()) continue;
+        if (r.reply) {
+            net::Message message;
+            message.kind = net::Kind::kHost;
+            message.body = std::move(*r.reply);
+            at->second(std::move(message));
+        } else {
+            at->second(r.reply.error());
+        }
+        answers_.erase(at);
+    }
+    for (auto& c : due.calls) tasks_.spawn(call(c.group, c.to, std::move(c.body), c.token));
+    for (auto& t : due.tells) tasks_.spawn(tell(t.group, std::move(t.address), std::move(t.body), t.token));
+    if (machine_.cluster.bugs.answer_early && due.write != 0) {
+        server_->durable(now(), due.write, effects_);
+        soon();
+    }
+}
+
+void Host::writeDone() {
+    Writing w = std::move(writing_.front());
+    writing_.pop_front();
+    for (auto& entry : w.entries) machine_.log.push_back(std::move(entry));
+    server_->durable(now(), w.number, effects_);
+    std::size_t leads = 0;
+    for (const auto& [group, _] : server_->appliedIndexes()) leads += server_->leads(group);
+    if (std::exchange(leads_, leads) != leads) leadsChanged_.pulse();
+    soon();
+}
+
+void Host::tick() {
+    const u64 next = world_.quiet ? 5 * kSecond : raft::kTickNs;
+    world_.after(next, [self = weak_from_this()] {
+        auto host = self.lock();
+        if (!host || host->dead_) return;
+        host->server_->tick(host->now(), host->effects_);
+        host->soon();
+        host->tick();
+    });
+}
+
+// From time to time all rows are flushed, and the log loses a first part that is in them.
+void Host::flushRows() {
+    world_.after(world_.random.between(kSecond, 20 * kSecond) * (world_.quiet ? 100 : 1), [self = weak_from_this()] {
+        auto host = self.lock();
+        if (!host || host->dead_) return;
+        host->flushRows();
+        if (host->server_->anyTrouble()) host->world_.fail(host->machine_.name + " is in trouble");
+        const auto applied = host->server_->appliedIndexes();
+        Machine& m = host->machine_;
+        if (!m.cluster.bugs.cut_early) (void)m.kv.flush();
+        if (m.log.empty()) return;
+        std::size_t gone = 0;
+        for (const u64 most = host->world_.random.below(m.log.size() + 1); gone < most; gone++) {
+            const raft::Entry entry = entryOf(host->world_, m.log[gone]);
+            auto at = applied.find(entry.group);
+            if (at == applied.end() || entry.index > at->second) break;
+        }
+        m.log.erase(m.log.begin(), m.log.begin() + static_cast<std::ptrdiff_t>(gone));
+    });
+}
+
+Task<> Host::call(GroupId group, GroupId to, std::string body, u64 token) {
+    auto reply = co_await caller_.run(to, std::move(body), false);
+    if (dead_) co_return Ok{};
+    server_->heard(now(), group, token, reply, effects_);
+    soon();
+    co_return Ok{};
+}
+
+Task<> Host::tell(GroupId group, std::string address, std::string body, u64 token) {
+    net::Message message;
+    message.kind = net::Kind::kHost;
+    message.body = std::move(body);
+    net::Address to{address};
+    auto reply = co_await transport_.call(to, std::move(message), 10 * kSecond);
+    if (dead_) co_return Ok{};
+    Result<std::string> heard = Error(Code::Unavailable);
+    if (reply) heard = reply->body;
+    else heard = reply.error();
+    server_->heard(now(), group, token, heard, effects_);
+    soon();
+    co_return Ok{};
+}
+
+// As raft/shell.cc has it.
+Task<> Host::presence() {
+    ServerId id;
+    Incarnation incarnation;
+    while (!dead_) {
+        if (id.value == 0) {
+            registry::Register reg;
+            reg.name = machine_.name;
+            reg.role = machine_.role;
+            reg.address.text = machine_.address;
+            auto reply = co_await registrar_.mutate(kRegistryGroup, reg);
+            if (dead_) break;
+            if (!reply) {
+                Sleep nap(clock_, kSecond);
+                co_await nap;
+                continue;
+            }
+            id = reply->id;
+            incarnation = reply->incarnation;
+        }
+        registry::Heartbeat beat;
+        beat.server = id;
+        beat.incarnation = incarnation;
+        beat.wall = clock_.wall();
+        for (const auto& [group, _] : server_->appliedIndexes()) if (server_->leads(group)) beat.leads.push_back(group);
+        auto heard = co_await caller_.query(kRegistryGroup, beat);
+        if (dead_) break;
+        if (!heard && heard.error().code == Code::NotFound) id = {};
+        if (!heard && heard.error().code == Code::Stale) id = {};      // an older registration arrived late: say it again
+        auto due = leadsChanged_.wait(clock_, world_.quiet ? kMinute : kSecond);
+        (void)co_await due;
+    }
+    co_return Ok{};
+}
+
+}  // namespace skua::sim

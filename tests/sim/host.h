@@ -1,0 +1,105 @@
+// Machine and Host: a metadata process. The Machine is what outlives it (rows, log); a Host is one life of the
+// production raft::Server on them, with a shell of made-up disk, network and clocks that keeps the promises of
+// raft/shell.h:
+//
+//   flush() ─► write n, durable after a while, in order ─► durable(n) ─► answers leave
+//   crash: writes that are not durable are gone (or a first part of them is there), rows go back to their
+//          last flush; the next life replays the log over them
+//
+// A dead Host stays until its tasks have ended; it touches nothing any more.
+#pragma once
+
+#include <memory>
+#include "core/net/group_caller.h"
+#include "core/net/keys.h"
+#include "core/store/kv_memory.h"
+#include "raft/directory.h"
+#include "raft/server.h"
+#include "tests/sim/network.h"
+
+namespace skua::sim {
+
+// Bugs that are planted to see that they are found.
+struct Bugs {
+    bool answer_early = false;          // before the write is durable
+    bool forget_answers = false;        // remembered answers are lost in a crash
+    bool cut_early = false;             // the log is cut before the rows are flushed
+    bool erase_kept = false;            // block services take "keep" for "dead"
+    bool receipt_early = false;         // block services give receipts before the block is durable
+};
+
+struct Cluster;
+
+// What was logged and applied is never another thing later, and each request is applied once.
+struct Witness {
+    std::map<std::pair<u32, u64>, u64> entries;                         // group, wall -> hash of the command
+    std::map<std::tuple<u32, u64, u64>, u64> requests;                  // group, client, request -> wall
+};
+
+class Host;
+
+class Machine {
+public:
+    Machine(Cluster& cluster, u32 node, std::string name, registry::ServerRole role) : cluster(cluster), node(node), name(std::move(name)), role(role) {}
+
+    void start();
+    void crash();
+    bool up() const { return life != nullptr; }
+
+    Cluster& cluster;
+    const u32 node;
+    const std::string name;
+    const registry::ServerRole role;
+    store::KvMemory kv;
+    std::vector<std::string> log;       // durable entries, in order
+    std::shared_ptr<Host> life;
+    std::string address;
+    u32 lives = 0;
+};
+
+class Host final : public Endpoint, public std::enable_shared_from_this<Host> {
+public:
+    Host(Machine& machine, i64 rate_ppm, i64 wall_offset);
+    ~Host() override;
+    void begin();
+    void die();
+    raft::Server& server() { return *server_; }
+
+    void receive(bool from_server, net::Message message, Answer answer) override;
+
+private:
+    struct Writing {
+        u64 number = 0;
+        std::vector<std::string> entries;
+    };
+    raft::Moment now() { return {clock_.now(), clock_.wall()}; }
+    void soon();                        // the turn's end, a little later
+    void carryOut();
+    void writeDone();
+    void tick();
+    void flushRows();
+    Task<> call(GroupId group, GroupId to, std::string body, u64 token);
+    Task<> tell(GroupId group, std::string address, std::string body, u64 token);
+    Task<> presence();
+    Task<> bury();
+
+    Machine& machine_;
+    World& world_;
+    NodeClock clock_;
+    SimTransport transport_;
+    raft::Directory directory_;
+    net::GroupCaller caller_, registrar_;
+    std::unique_ptr<raft::Server> server_;
+    raft::Effects effects_;
+    std::map<u64, Answer> answers_;
+    std::deque<Writing> writing_;
+    u64 diskFree_ = 0;                  // when the disk is done with what it has
+    u64 lastToken_ = 0;
+    bool turn_ = false, dead_ = false;
+    Event leadsChanged_;
+    std::size_t leads_ = 0;
+    TaskGroup tasks_;
+    std::optional<Task<>> burial_;
+};
+
+}  // namespace skua::sim

@@ -1,0 +1,190 @@
+#include "tests/sim/run.h"
+
+#include "core/data/geometry.h"
+#include "tests/sim/verify.h"
+
+namespace skua::sim {
+
+namespace {
+
+constexpr u32 kWorkers = 3;
+
+class Run {
+public:
+    Run(const RunOptions& options, Counts& counts)
+        : options_(options), world_(options.seed, options.trace, counts), chaos_(draw()),
+          cluster_(world_, options.bugs, static_cast<u16>(2 + world_.random.below(3)), 1 + static_cast<u32>(world_.random.below(3)),
+                   4 + static_cast<u32>(world_.random.below(2)), policy(), !options.calm && world_.random.oneIn(3)) {}
+    ~Run() {
+        for (auto& w : workers_) w->end();
+        for (auto& m : cluster_.machines) m->crash();
+        for (auto& s : cluster_.services) s->crash();
+        // Their tasks end by their limits.
+        for (int i = 0; i < 1000 && world_.step(); i++) {}
+        world_.runUntil(world_.now() + 20 * kMinute);
+    }
+
+    RunResult go() {
+        RunResult result;
+        try {
+            story();
+        } catch (const Failure& f) {
+            result.why = f.why;
+            result.lately.assign(world_.lately().begin(), world_.lately().end());
+        }
+        result.seconds = world_.now() / kSecond;
+        result.events = world_.events;
+        result.operations = crew_.operations;
+        for (const auto& a : arenas_) result.answers += a->checker.answers();
+        result.print = world_.print();
+        return result;
+    }
+
+private:
+    // Each seed is bad in its own way.
+    Faults draw() {
+        Faults f;
+        if (options_.calm) return f;
+        const u32 some[] = {0, 2, 10, 40};
+        f.lose = some[world_.random.below(4)];
+        f.repeat = some[world_.random.below(4)];
+        f.delay = some[world_.random.below(4)];
+        f.slow_disk = some[world_.random.below(3)];
+        f.crashes = !world_.random.oneIn(5);
+        return f;
+    }
+    static Policy policy() {
+        Policy p = geometry::defaultPolicy(4);
+        p.retention = kHour + 1;
+        return p;
+    }
+
+    void story() {
+        cluster_.start();
+        makeArenas();
+        world_.tell("faults lose={} repeat={} delay={} slow={} crashes={} drift={}", chaos_.lose, chaos_.repeat, chaos_.delay, chaos_.slow_disk,
+                    chaos_.crashes, cluster_.drifting);
+        for (u32 i = 0; i < kWorkers; i++) {
+            workers_.push_back(std::make_unique<Worker>(cluster_, crew_, i + 1, *arenas_[i + 1], *arenas_[0]));
+            workers_.back()->left = options_.operations;
+            workers_.back()->begin();
+        }
+        world_.faults = chaos_;
+        chaosSoon();
+        if (!options_.calm) nights_ = 1 + static_cast<u32>(world_.random.below(2));
+        if (!done(12 * kHour)) world_.fail("the workers did not come to an end within 12 hours");
+        heal();
+        if (!done(kHour)) world_.fail("nothing fails any more, and the workers did not come to an end within an hour");
+        for (auto& w : workers_) w->end();
+        // Messages that are still somewhere arrive, or are too old.
+        world_.quiet = false;
+        world_.runUntil(world_.now() + 4 * kMinute);
+        if (!world_.runUntil([this] { return atRest(cluster_); }, kMinute)) world_.fail("transactions or messages between shards do not come to an end");
+        world_.tell("at rest");
+        verifyInvariants(cluster_);
+        for (auto& a : arenas_) verifyTree(cluster_, *a);
+        world_.quiet = true;
+        world_.runUntil(world_.now() + (world_.seed() % 4 == 0 ? 28 * kHour : 4 * kHour));
+        world_.quiet = false;
+        world_.runUntil(world_.now() + kMinute);
+        verifyInvariants(cluster_);
+        if (world_.seed() % 4 == 0) verifyNothingLeft(cluster_);
+    }
+
+    // The roots of the arenas, without faults, by a client of ours.
+    void makeArenas() {
+        net::CallerLimits limits;
+        auto life = std::make_shared<ClientLife>(cluster_, ++cluster_.nodes, limits, 0);
+        life->self = life;
+        bool made = false;
+        life->tasks.spawn(makeRoots(*life, made));
+        if (!world_.runUntil([&] { return made; }, kMinute)) world_.fail("the first directories could not be made within a minute");
+        life->die();
+    }
+    Task<> makeRoots(ClientLife& life, bool& made) {
+        auto started = co_await life.client.start(kMinute);
+        if (!started) world_.fail("no map: " + started.error().message());
+        for (u32 i = 0; i <= kWorkers; i++) {
+            const std::string name = i == 0 ? "shared" : "own-" + std::to_string(i);
+            auto root = co_await life.client.metadata.mkdir(kRoot, name, 0755, client::Owner());
+            if (!root) world_.fail("mkdir " + name + ": " + root.error().message());
+            std::vector<std::string> names{"a", "b", "c"};
+            if (i != 0) names = {"d", "e", "f", "g", "h"};
+            arenas_.push_back(std::make_unique<Arena>(world_, name, root->inode, names));
+        }
+        made = true;
+        co_return Ok{};
+    }
+
+    bool done(u64 limit_ns) {
+        return world_.runUntil([this] {
+            for (const auto& w : workers_) if (!w->idle()) return false;
+            return true;
+        }, limit_ns);
+    }
+
+    void chaosSoon() {
+        if (options_.calm) return;
+        const u64 pause = world_.quiet ? world_.random.between(kMinute, 20 * kMinute) : world_.random.between(20 * kMillisecond, 4 * kSecond);
+        world_.after(pause, [this] {
+            if (crew_.strict) return;
+            chaos();
+            chaosSoon();
+        });
+    }
+    void chaos() {
+        if (nights_ > 0 && world_.random.oneIn(15)) {
+            nights_--;
+            const u64 hours = world_.random.between(10 * kMinute, 3 * kHour);
+            world_.count("fault hours pass");
+            world_.tell("night s={}", hours / kSecond);
+            crew_.night = world_.now() + hours;
+        }
+        if (!chaos_.crashes) return;
+        const u64 what = world_.random.below(10);
+        if (what < 6) return cluster_.crashOne();
+        if (what < 8) return cluster_.cutOne();
+        Worker* w = workers_[world_.random.below(workers_.size())].get();
+        w->crash();
+        world_.after(world_.random.below(5 * kSecond), [w] { w->begin(); });
+    }
+
+    void heal() {
+        world_.tell("all is well from now on");
+        world_.faults = Faults{};
+        crew_.night = 0;
+        world_.quiet = false;
+        cluster_.network.heal();
+        cluster_.startAll();
+        for (auto& w : workers_) w->begin();
+        // Who was told of failures before is patient; messages under way arrive.
+        world_.runUntil(world_.now() + 5 * kMinute);
+        crew_.strict = true;
+        for (auto& w : workers_) w->left = 12;
+    }
+
+    const RunOptions options_;
+    World world_;
+    const Faults chaos_;
+    Crew crew_;
+    Cluster cluster_;
+    std::vector<std::unique_ptr<Arena>> arenas_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    u32 nights_ = 0;
+};
+
+}  // namespace
+
+RunResult run(const RunOptions& options, Counts& counts) { return Run(options, counts).go(); }
+
+const std::vector<std::string>& mustHappen() {
+    static const std::vector<std::string> all{
+        "fault message lost", "fault answer lost", "fault message repeated", "fault message delayed", "fault message cut off",
+        "fault connection refused", "fault crash of registry", "fault crash of cdc", "fault crash of shard", "fault crash of blocks",
+        "fault crash of a client", "fault unsynced log writes lost", "fault crash after durable, before applied", "fault unsynced blocks lost",
+        "fault slow write", "fault address changed", "fault hours pass", "heard OutcomeUnknown", "heard Expired", "spans staged",
+        "block left out", "garbage erased", "sweep: keep", "sweep: referenced", "sweep: dead"};
+    return all;
+}
+
+}  // namespace skua::sim

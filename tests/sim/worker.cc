@@ -1,0 +1,235 @@
+#include "tests/sim/worker.h"
+
+#include <algorithm>
+
+namespace skua::sim {
+
+// --- an arena --------------------------------------------------------------------------------------------------
+
+void Arena::learn(InodeId inode) {
+    auto& list = inode.isDirectory() ? dirs : inode.isFile() ? files : links;
+    if (std::find(list.begin(), list.end(), inode) == list.end()) list.push_back(inode);
+    if (list.size() > 14) list.erase(list.begin() + 1);
+}
+
+void Arena::forget(InodeId inode) {
+    if (inode != root) std::erase(dirs, inode);
+    std::erase(files, inode);
+    std::erase(links, inode);
+}
+
+// --- a life ----------------------------------------------------------------------------------------------------
+
+namespace {
+
+client::ClientOptions optionsOf(Cluster& cluster, net::CallerLimits limits) {
+    client::ClientOptions o;
+    o.registry = {cluster.registryAddress()};
+    o.client = ClientId{cluster.world.random.next() | 1};
+    o.seed = cluster.world.random.next();
+    o.limits = limits;
+    return o;
+}
+
+}  // namespace
+
+ClientLife::ClientLife(Cluster& cluster, u32 node, net::CallerLimits limits, i64 rate_ppm)
+    : world(cluster.world), clock(world, rate_ppm, kHour, 0), transport(cluster.network, clock, node, false),
+      client(clock, transport, optionsOf(cluster, limits)) {}
+
+ClientLife::~ClientLife() { CHECK(tasks.running() == 0); }
+
+void ClientLife::die() {
+    dead = true;
+    stop.set();
+    transport.close();
+    client.stop();
+    burial.emplace(bury());
+    burial->start();
+}
+
+Task<> ClientLife::bury() {
+    (void)co_await tasks.all();
+    (void)co_await client.stopped();
+    world.after(1, [this] {
+        burial.reset();
+        self.reset();
+    });
+    co_return Ok{};
+}
+
+// --- a worker ----------------------------------------------------------------------------------------------------
+
+Worker::Worker(Cluster& cluster, Crew& crew, u32 number, Arena& own, Arena& shared)
+    : cluster_(cluster), world_(cluster.world), crew_(crew), number_(number), node_(++cluster.nodes), own_(own), shared_(shared) {
+    crew_.awake++;
+}
+
+Worker::~Worker() = default;
+
+void Worker::begin() {
+    if (life_) return;
+    net::CallerLimits limits;
+    const u64 patience[] = {10 * kSecond, kMinute, 4 * kMinute};
+    limits.total_ns = crew_.strict ? 4 * kMinute : patience[world_.random.below(3)];
+    limits.attempt_ns = world_.random.oneIn(2) ? 10 * kSecond : 2 * kSecond;
+    const i64 rate = cluster_.drifting ? static_cast<i64>(world_.random.below(200'001)) - 100'000 : 0;
+    life_ = std::make_shared<ClientLife>(cluster_, node_, limits, rate);
+    life_->self = life_;
+    world_.tell("client {} begins id={:x} patience_s={}", number_, life_->client.options.client.value, limits.total_ns / kSecond);
+    Life life = life_;
+    life_->tasks.spawn(work(life));
+}
+
+void Worker::crash() {
+    if (!life_) return;
+    world_.tell("client {} dies", number_);
+    world_.count("fault crash of a client");
+    Life life = std::move(life_);
+    life_.reset();
+    life->die();
+}
+
+void Worker::end() {
+    if (!life_) return;
+    Life life = std::move(life_);
+    life_.reset();
+    life->die();
+}
+
+Task<> Worker::nap(Life life, u64 ns) {
+    const bool is_long = ns > kMinute && !sleeping_;
+    if (is_long) {
+        sleeping_ = true;
+        crew_.awake--;
+        world_.quiet = crew_.awake == 0;
+    }
+    auto wait = life->stop.wait(life->clock, ns);
+    (void)co_await wait;
+    if (is_long) {
+        sleeping_ = false;
+        crew_.awake++;
+        world_.quiet = false;
+    }
+    co_return Ok{};
+}
+
+Task<> Worker::work(Life life) {
+    auto started = co_await life->client.start(10 * kMinute);
+    if (life->dead) co_return Ok{};
+    if (!started) world_.fail("a client found no registry within 10 minutes");
+    while (!life->dead) {
+        if (left == 0) {
+            (void)co_await nap(life, 10 * kSecond);
+            continue;
+        }
+        if (crew_.night > world_.now()) {
+            const u64 until = crew_.night - world_.now();
+            (void)co_await nap(life, until);
+            if (life->dead) break;
+        }
+        const bool together = world_.random.oneIn(3);
+        Arena& arena = together ? shared_ : own_;
+        const u64 began = world_.now();
+        (void)co_await one(life, arena);
+        crew_.operations++;
+        if (life->dead) break;
+        if (left > 0) left--;
+        if (crew_.strict && world_.now() - began > kMinute) world_.fail(fmt::format("nothing fails any more, and client {} waited over a minute", number_));
+        u64 rest = world_.random.below(30 * kMillisecond);
+        if (!crew_.strict && world_.random.oneIn(30)) rest = world_.random.below(20 * kSecond);
+        (void)co_await nap(life, rest);
+    }
+    co_return Ok{};
+}
+
+Task<> Worker::one(Life life, Arena& arena) {
+    switch (world_.random.below(32)) {
+        case 0: case 1: case 2: case 3: case 4: co_return co_await create(life, arena);
+        case 5: case 6: co_return co_await content(life, arena);
+        case 7: case 8: co_return co_await edit(life, arena);
+        case 9: case 10: case 11: case 12: case 13: case 14: co_return co_await names(life, arena);
+        case 15: case 16: case 17: case 18: co_return co_await moves(life, arena, false);
+        case 19: co_return co_await moves(life, arena, true);
+        case 20: case 21: co_return co_await link(life, arena);
+        case 22: case 23: case 24: case 25: co_return co_await reads(life, arena);
+        case 26: case 27: co_return co_await attributes(life, arena);
+        case 28: case 29: co_return co_await past(life, arena);
+        case 30: co_return co_await pastContents(life, arena);
+        default: co_return co_await other(life, arena);
+    }
+}
+
+// --- asking and hearing --------------------------------------------------------------------------------------------
+
+u32 Worker::invoke(Arena& arena, Op op) {
+    op.client = number_;
+    return arena.checker.invoke(std::move(op));
+}
+
+void Worker::hear(Arena& arena, u32 id, const Heard& heard) { arena.checker.respond(id, heard); }
+
+// Errors that are no answers go to the checker here.
+Worker::Took Worker::took(Life life, Arena& arena, u32 id, const Error* error, Heard& heard) {
+    if (life->dead) {
+        arena.checker.uncertain(id);
+        return Took::kNothing;
+    }
+    if (!error) return Took::kAnswer;
+    switch (error->code) {
+        case Code::Unavailable: case Code::Busy: case Code::Locked: case Code::NotLeader:
+            world_.count(std::string("heard ") + std::string(name(error->code)));
+            if (crew_.strict) world_.fail(fmt::format("nothing fails any more, and client {} heard {}", number_, error->message()));
+            arena.checker.nothingHappened(id);
+            return Took::kNothing;
+        case Code::OutcomeUnknown:
+            world_.count("heard OutcomeUnknown");
+            if (crew_.strict) world_.fail(fmt::format("nothing fails any more, and client {} heard {}", number_, error->message()));
+            arena.checker.uncertain(id);
+            return Took::kNothing;
+        case Code::Expired:         // a reservation that lapsed while he slept
+            world_.count("heard Expired");
+            arena.checker.nothingHappened(id);
+            return Took::kNothing;
+        default: break;
+    }
+    heard.code = error->code;
+    if (error->code == Code::Exists && !error->inode.none()) {
+        heard.names.emplace_back("", error->inode);
+        arena.learn(error->inode);
+    }
+    return Took::kAnswer;
+}
+
+InodeId Worker::anyDir(Arena& arena) {
+    if (world_.random.oneIn(4)) return arena.root;
+    return arena.dirs[world_.random.below(arena.dirs.size())];
+}
+
+InodeId Worker::anyFile(Arena& arena) {
+    if (arena.files.empty()) return {};
+    return arena.files[world_.random.below(arena.files.size())];
+}
+
+std::string Worker::anyName(Arena& arena) { return arena.names[world_.random.below(arena.names.size())]; }
+
+Data dataOf(const shard::Open::Reply& open) {
+    Data d;
+    d.size = open.attributes.size;
+    if (open.inline_bytes) {
+        d.in_line = true;
+        if (d.size != 0) d.pieces.push_back({0, d.size, std::hash<std::string>{}(open.inline_bytes->value) | 1});
+        return d;
+    }
+    for (const SpanRecord& s : open.spans) {
+        Piece p{s.offset, s.bytes(), 0};
+        for (const BlockRef& b : s.blocks)
+            if (p.tag == 0 && b.service.value != 0) p.tag = static_cast<u64>(b.id.reservation.value) << 32 | b.id.n;
+        d.pieces.push_back(p);
+    }
+    return d;
+}
+
+std::string textOf(const Attributes& a) { return attributesText(a.inode.type(), a.mode, a.size, a.content.value, a.generation.value); }
+
+}  // namespace skua::sim

@@ -1,0 +1,111 @@
+// Worker: a user who works on a part of the tree of his own and on one that all share, with the production
+// client library. His process may die at any moment and begin anew, as another client; what he was doing is
+// then uncertain. All that he asks and hears goes to the arena's Checker.
+#pragma once
+
+#include "client/client.h"
+#include "tests/sim/checker.h"
+#include "tests/sim/cluster.h"
+
+namespace skua::sim {
+
+// A part of the tree, with what its users know of it: perhaps no longer true.
+struct Arena {
+    Arena(World& world, std::string name, InodeId root, std::vector<std::string> names) : checker(world, name, root), root(root), names(std::move(names)) { dirs.push_back(root); }
+    Checker checker;
+    const InodeId root;
+    const std::vector<std::string> names;
+    std::vector<InodeId> dirs, files, links;
+    void learn(InodeId inode);
+    void forget(InodeId inode);
+};
+
+// One life of a worker's process.
+struct ClientLife {
+    ClientLife(Cluster& cluster, u32 node, net::CallerLimits limits, i64 rate_ppm);
+    ~ClientLife();
+    void die();                         // what it has under way ends soon; then it lets go of itself
+    Task<> bury();
+
+    World& world;
+    NodeClock clock;
+    SimTransport transport;
+    client::Client client;
+    bool dead = false;
+    Event stop;
+    TaskGroup tasks;
+    std::shared_ptr<ClientLife> self;
+    std::optional<Task<>> burial;
+};
+
+// What all workers of a run share.
+struct Crew {
+    u32 awake = 0;                      // not in a long sleep
+    u64 night = 0;                      // everybody sleeps until then
+    bool strict = false;                // nothing fails any more: every answer must come, soon
+    u64 operations = 0;
+};
+
+class Worker {
+public:
+    Worker(Cluster& cluster, Crew& crew, u32 number, Arena& own, Arena& shared);
+    ~Worker();
+
+    // Begins a life, if he has none, that does `left` operations.
+    void begin();
+    void crash();
+    void end();                         // leaves in good order
+    bool idle() const { return left == 0; }
+
+    u32 left = 0;
+
+private:
+    // What is done with an answer that is none.
+    enum class Took { kAnswer, kNothing };
+    using Life = std::shared_ptr<ClientLife>;
+
+    Task<> work(Life life);
+    Task<> nap(Life life, u64 ns);
+    Task<> one(Life life, Arena& arena);
+    Task<> verify(Life life, Arena& arena, InodeId dir, std::string name);
+
+    Task<> create(Life life, Arena& arena);
+    Task<> content(Life life, Arena& arena);
+    Task<> edit(Life life, Arena& arena);
+    Task<> names(Life life, Arena& arena);
+    Task<> moves(Life life, Arena& arena, bool exchange);
+    Task<> link(Life life, Arena& arena);
+    Task<> reads(Life life, Arena& arena);
+    Task<> attributes(Life life, Arena& arena);
+    Task<> past(Life life, Arena& arena);
+    Task<> pastContents(Life life, Arena& arena);
+    Task<> other(Life life, Arena& arena);
+
+    // A new content under `id`: inline bytes, or spans that are written and perhaps staged. None: it did not work.
+    Task<Result<shard::NewContent>> fresh(Life life, client::NewId id, ContentId content, Data* data);
+    Task<Result<shard::SpanWithProofs>> span(Life life, client::NewId id, ContentId content, u64 offset, u64 most);
+
+    u32 invoke(Arena& arena, Op op);
+    Took took(Life life, Arena& arena, u32 id, const Error* error, Heard& heard);
+    void hear(Arena& arena, u32 id, const Heard& heard);
+    void remember(const shard::Open::Reply& open);
+
+    InodeId anyDir(Arena& arena);
+    InodeId anyFile(Arena& arena);
+    std::string anyName(Arena& arena);
+
+    Cluster& cluster_;
+    World& world_;
+    Crew& crew_;
+    const u32 number_, node_;
+    Arena& own_;
+    Arena& shared_;
+    Life life_;
+    u64 tags_ = 0;
+    bool sleeping_ = false;
+};
+
+Data dataOf(const shard::Open::Reply& open);
+std::string textOf(const Attributes& a);
+
+}  // namespace skua::sim

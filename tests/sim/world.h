@@ -1,0 +1,109 @@
+// World: virtual time of one simulated run, and what everything in it shares: one generator, one order of
+// events, the faults that are on, and the story so far.
+//
+//   World world(seed, trace);
+//   world.at(ns, [] { ... });            once, then; among equals the first that was said
+//   NodeClock clock(world, ...);         a process's own clocks: they may run fast, slow, or be off
+//   while (world.step()) ...
+//
+// Same seed, same story: nothing here or above looks at real time, at addresses or at unordered containers.
+#pragma once
+
+#include <fmt/core.h>
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+#include "core/async/clock.h"
+#include "core/base/random.h"
+
+namespace skua::sim {
+
+// What may go wrong just now. All zero: nothing.
+struct Faults {
+    u32 lose = 0, repeat = 0, delay = 0;    // of 1000 messages
+    u32 slow_disk = 0;                      // of 1000 writes to a log
+    bool crashes = false;
+};
+
+// How often something happened, over a batch of runs.
+using Counts = std::map<std::string, u64>;
+
+// The run has failed: nothing after this counts.
+struct Failure {
+    std::string why;
+};
+
+class World {
+public:
+    World(u64 seed, bool trace, Counts& counts) : random(seed), seed_(seed), trace_(trace), counts_(counts) {}
+    World(const World&) = delete;
+
+    u64 now() const { return now_; }
+    u64 seed() const { return seed_; }
+    void at(u64 when, std::function<void()> what);
+    void after(u64 ns, std::function<void()> what) { at(now_ + ns, std::move(what)); }
+    // One event; false: nothing will ever happen again.
+    bool step();
+    void runUntil(u64 when);
+    // Until `done`, at most `limit_ns`; false: it did not come.
+    bool runUntil(const std::function<bool()>& done, u64 limit_ns);
+
+    template <class... A> void tell(fmt::format_string<A...> f, A&&... a) { line(fmt::format(f, std::forward<A>(a)...)); }
+    void count(const std::string& what) { counts_[what]++; }
+    [[noreturn]] void fail(const std::string& why);
+
+    bool chance(u32 of_1000) { return of_1000 != 0 && random.below(1000) < of_1000; }
+
+    Random random;
+    Faults faults;
+    bool quiet = false;         // hours pass: ticks and heartbeats are seldom
+    u64 events = 0;
+    u64 print() const { return print_; }            // of the whole story
+    const std::deque<std::string>& lately() const { return lately_; }
+
+private:
+    friend class NodeClock;
+    struct Event {
+        std::function<void()> what;
+        Timer* timer = nullptr;
+        class NodeClock* clock = nullptr;
+    };
+    using Key = std::pair<u64, u64>;
+    void line(std::string text);
+
+    const u64 seed_;
+    const bool trace_;
+    Counts& counts_;
+    u64 now_ = 0, order_ = 0, print_ = 14695981039346656037ull;
+    std::map<Key, Event> events_;
+    std::deque<std::string> lately_;
+};
+
+// The clocks of one life of a process. `rate_ppm`: how much faster than the world's its monotonic one runs.
+class NodeClock final : public Clock {
+public:
+    NodeClock(World& world, i64 rate_ppm, u64 monotonic_base, i64 wall_offset_ns)
+        : world_(world), rate_ppm_(rate_ppm), base_(monotonic_base), wall_offset_(wall_offset_ns), from_(world.now()) {}
+    ~NodeClock();
+    Monotonic now() override;
+    Wall wall() override;
+
+private:
+    friend class World;
+    void insert(Timer& t) override;
+    void remove(Timer& t) override;
+    void fire(Timer& t);
+
+    World& world_;
+    const i64 rate_ppm_;
+    const u64 base_;
+    const i64 wall_offset_;
+    const u64 from_;
+    std::map<Timer*, World::Key> where_;        // only looked up, never walked
+};
+
+inline constexpr u64 kBegin = 1'700'000'000 * kSecond;      // of wall time
+
+}  // namespace skua::sim
