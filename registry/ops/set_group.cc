@@ -9,8 +9,14 @@ template <> Result<SetGroup::Reply> apply(Context& c, const SetGroup& op) {
         if (!Servers::has(c.rows, {member})) return Error(Code::NotFound, "a member is not registered");
     auto known = Groups::get(c.rows, {op.group.id});
     if (known && known->configuration > op.group.configuration) return Error(Code::Stale, "a newer membership is known");
-    if (known && *known == op.group) return Done{};
-    Groups::put(c.rows, {op.group.id}, op.group);
+    // The leader may propose twice before it sees the first applied, with other servers that came in between:
+    // who was told first may have made the group already.
+    if (known && known->configuration == op.group.configuration && known->members != op.group.members)
+        return Error(Code::Stale, "the group's members are known, and they are others");
+    GroupRow row = op.group;
+    row.formatted = row.formatted || (known && known->formatted);
+    if (known && *known == row) return Done{};
+    Groups::put(c.rows, {op.group.id}, row);
     c.changed();
     return Done{};
 }

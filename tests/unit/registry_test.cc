@@ -134,6 +134,20 @@ TEST_F(RegistryTest, GroupsGetMembersAndAreFormattedOnceTheyAnswered) {
     EXPECT_TRUE(problems(kv).empty());
 }
 
+TEST_F(RegistryTest, AGroupIsNotGivenToOthersByASecondProposalUnderWay) {
+    server("shard-0", ServerRole::kShard);
+    machine.lead(kv, now(), leader);
+    const auto first = std::exchange(leader.proposals, {});
+    server("shard-1", ServerRole::kShard);      // in the log before the first proposals
+    machine.lead(kv, now(), leader);
+    const auto second = std::exchange(leader.proposals, {});
+    for (const auto& body : first) EXPECT_EQ(applied(body, true).error.code, Code::Ok);
+    GetMap get;
+    const auto given = ask(get)->map->groups;
+    for (const auto& body : second) (void)applied(body, true);
+    EXPECT_TRUE(ask(get)->map->groups == given);
+}
+
 TEST_F(RegistryTest, AMemberThatDidNotAnswerIsToldAgain) {
     server("shard-0", ServerRole::kShard);
     lead();
