@@ -26,12 +26,7 @@ public:
 
     RunResult go() {
         RunResult result;
-        try {
-            story();
-        } catch (const Failure& f) {
-            result.why = f.why;
-            result.lately.assign(world_.lately().begin(), world_.lately().end());
-        }
+        story();
         result.seconds = world_.now() / kSecond;
         result.events = world_.events;
         result.operations = crew_.operations;

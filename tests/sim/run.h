@@ -14,10 +14,9 @@ struct RunOptions {
     Bugs bugs;
 };
 struct RunResult {
-    std::string why;            // empty: all is well
-    std::vector<std::string> lately;
     u64 seconds = 0, events = 0, operations = 0, answers = 0, print = 0;
 };
+// Returns only if all is well (World::fail).
 RunResult run(const RunOptions& options, Counts& counts);
 
 // What a batch must have seen at least once.

@@ -1,6 +1,7 @@
 #include "tests/sim/world.h"
 
 #include <cstdio>
+#include <cstdlib>
 
 namespace skua::sim {
 
@@ -49,8 +50,12 @@ void World::line(std::string text) {
 }
 
 void World::fail(const std::string& why) {
-    tell("FAILED {}", why);
-    throw Failure{why};
+    if (!trace_)
+        for (const auto& line : lately_) std::printf("%s\n", line.c_str());
+    const auto seed = static_cast<unsigned long long>(seed_);
+    std::printf("seed %llu failed after %.6f s: %s\nreplay it with: make sim SEED=%llu TRACE=1\n", seed, static_cast<double>(now_) / 1e9, why.c_str(), seed);
+    std::fflush(stdout);
+    std::_Exit(1);
 }
 
 NodeClock::~NodeClock() { CHECK(where_.empty()); }

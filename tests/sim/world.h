@@ -30,11 +30,6 @@ struct Faults {
 // How often something happened, over a batch of runs.
 using Counts = std::map<std::string, u64>;
 
-// The run has failed: nothing after this counts.
-struct Failure {
-    std::string why;
-};
-
 class World {
 public:
     World(u64 seed, bool trace, Counts& counts) : random(seed), seed_(seed), trace_(trace), counts_(counts) {}
@@ -52,6 +47,7 @@ public:
 
     template <class... A> void tell(fmt::format_string<A...> f, A&&... a) { line(fmt::format(f, std::forward<A>(a)...)); }
     void count(const std::string& what) { counts_[what]++; }
+    // Tells the last events, why, and the seed, and ends the process: coroutines cannot be thrown through.
     [[noreturn]] void fail(const std::string& why);
 
     bool chance(u32 of_1000) { return of_1000 != 0 && random.below(1000) < of_1000; }
@@ -61,7 +57,6 @@ public:
     bool quiet = false;         // hours pass: ticks and heartbeats are seldom
     u64 events = 0;
     u64 print() const { return print_; }            // of the whole story
-    const std::deque<std::string>& lately() const { return lately_; }
 
 private:
     friend class NodeClock;
