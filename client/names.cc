@@ -76,6 +76,8 @@ Task<Result<Attributes>> Metadata::link(InodeId inode, InodeId dir, std::string 
     cdc::Link request{inode, dir, name};
     CO_TRY_OK(co_await caller_.mutate(kCoordinatorGroup, request));
     auto now = co_await getAttr(inode);
+    // Unavailable would say that nothing has happened.
+    if (!now) co_return Error(Code::OutcomeUnknown, "the name was made, the file's attributes cannot be read: " + now.error().message());
     co_return now;
 }
 
