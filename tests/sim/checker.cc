@@ -125,21 +125,28 @@ void Checker::uncertain(u32 id) {
         std::erase_if(c.going, [&](const Progress& p) { return p.op == id && p.done; });
 }
 
-// What was given up long ago and has not begun never will.
+// What was given up long ago and has not begun by now never will.
 void Checker::forget() {
-    for (auto at = ops_.begin(); at != ops_.end();) {
-        if (at->second.given_up == 0 || world_.now() < at->second.given_up + kNoLonger) {
-            ++at;
-            continue;
-        }
-        const u32 id = at->first;
-        bool any = false;
-        for (Config& c : configs_) {
-            std::erase_if(c.going, [&](const Progress& p) { return p.op == id && p.pc == 0 && !p.done; });
-            any = any || std::any_of(c.going.begin(), c.going.end(), [&](const Progress& p) { return p.op == id; });
-        }
-        at = any ? std::next(at) : ops_.erase(at);
+    std::set<u32> old, given_up;
+    for (const auto& [id, known] : ops_) {
+        if (known.given_up == 0) continue;
+        given_up.insert(id);
+        if (world_.now() >= known.given_up + kNoLonger) old.insert(id);
     }
+    if (old.empty()) return;
+    std::vector<Config> after;
+    std::set<std::string> seen;
+    std::set<u32> left;
+    expand(configs_, given_up, [&](Config& c) {
+        Config end = c;
+        std::erase_if(end.going, [&](const Progress& p) { return old.contains(p.op) && p.pc == 0; });
+        if (!seen.insert(wire::encode(end)).second) return false;
+        for (const Progress& p : end.going) left.insert(p.op);
+        after.push_back(std::move(end));
+        return false;
+    }, after);
+    configs_ = std::move(after);
+    for (const u32 id : old) if (!left.contains(id)) ops_.erase(id);
 }
 
 void Checker::settle() {
