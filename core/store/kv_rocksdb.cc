@@ -27,9 +27,18 @@ Result<std::unique_ptr<KvRocksdb>> KvRocksdb::open(const std::string& dir, Rocks
     o.level_compaction_dynamic_level_bytes = true;
     o.avoid_flush_during_shutdown = true;   // the log has it; stopping is quick
     rocksdb::BlockBasedTableOptions table;
-    table.block_cache = rocksdb::NewLRUCache(options.cache_bytes);
+    // Index and filters are cut into pieces of 4 KiB: a whole one (megabytes) is larger than a shard of the cache, and
+    // would be read and decompressed anew by every lookup (measured: creates fell from 10,000 to 1,600 a second).
+    table.block_cache = rocksdb::NewLRUCache(options.cache_bytes, 3);
     table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
     table.cache_index_and_filter_blocks = true;
+    table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+    table.partition_filters = true;
+    table.metadata_block_size = 4096;
+    table.pin_l0_filter_and_index_blocks_in_cache = true;
+    table.pin_top_level_index_and_filter = true;
+    table.enable_index_compression = false;
+    table.format_version = 5;
     o.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
     rocksdb::DB* db = nullptr;
     const rocksdb::Status s = rocksdb::DB::Open(o, dir, &db);
