@@ -122,7 +122,7 @@ private:
         if (options_.calm) return;
         const u64 pause = world_.quiet ? world_.random.between(kMinute, 20 * kMinute) : world_.random.between(20 * kMillisecond, 4 * kSecond);
         world_.after(pause, [this] {
-            if (crew_.strict) return;
+            if (healed_) return;
             chaos();
             chaosSoon();
         });
@@ -146,6 +146,7 @@ private:
 
     void heal() {
         world_.tell("all is well from now on");
+        healed_ = true;
         world_.faults = Faults{};
         crew_.night = 0;
         world_.quiet = false;
@@ -166,6 +167,7 @@ private:
     std::vector<std::unique_ptr<Arena>> arenas_;
     std::vector<std::unique_ptr<Worker>> workers_;
     u32 nights_ = 0;
+    bool healed_ = false;               // no new faults
 };
 
 }  // namespace
