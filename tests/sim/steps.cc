@@ -63,6 +63,18 @@ std::string Steps::attributes(const Node& n) const {
     return attributesText(n.type, n.mode, size, n.content.content, n.content.generation);
 }
 
+// The id of what was made by an operation whose answer nobody heard is learned by its first use.
+bool Steps::isIt(u32 sym) const {
+    const InodeId id = s().idOf(sym);
+    if (!id.none()) return id == op_.inode;
+    const Node* n = s().node(sym);
+    return s().symOf(op_.inode) == 0 && n && n->type == op_.inode.type();
+}
+
+void Steps::bind(State& s, u32 sym) const {
+    if (s.idOf(sym).none()) s.ids.push_back({op_.inode, sym});
+}
+
 u64 Steps::untilOf(const Past& past) const {
     for (const auto& [op, until] : *c_.untils) if (op == past.op) return until;
     return 0;
@@ -325,12 +337,12 @@ void Steps::link() {
 void Steps::undelete() {
     const u32 dir = openDir(op_.dir);
     if (dir == 0) return refuse(Code::NotFound);
-    const u32 sym = s().symOf(op_.inode);
     bool sure = false, any = false;
     for (std::size_t i = 0; i < s().pasts.size(); i++) {
         const Past& past = s().pasts[i];
         const u64 until = untilOf(past);
-        if (past.dir != dir || past.name != op_.name || past.node != sym || (until != 0 && until != op_.until)) continue;
+        if (past.dir != dir || past.name != op_.name || !isIt(past.node) || (until != 0 && until != op_.until)) continue;
+        const u32 sym = past.node;
         any = true;
         if (until != 0 && c_.now < past.since + kSurelyKept) sure = true;
         if (locked(dir, op_.name2)) continue;
@@ -339,6 +351,7 @@ void Steps::undelete() {
             continue;
         }
         Draft d = begin();
+        bind(d.s(), sym);
         d.s().pasts.erase(d.s().pasts.begin() + static_cast<std::ptrdiff_t>(i));
         d.s().put(dir, op_.name2, sym);
         if (Node* n = d.s().node(sym)) n->undeleted = std::max<u64>(op_.invoked, 1);
@@ -367,13 +380,14 @@ void Steps::undeleteDir() {
             for (std::size_t i = 0; i < s().pasts.size(); i++) {
                 const Past& past = s().pasts[i];
                 const u64 until = untilOf(past);
-                if (past.dir != dir || past.name != op_.name || past.node != sym || (until != 0 && until != op_.until)) continue;
+                if (past.dir != dir || past.name != op_.name || !isIt(past.node) || (until != 0 && until != op_.until)) continue;
                 if (past.lock != 0) {
                     again();
                     continue;
                 }
                 if (until != 0 && c_.now < past.since + kSurelyKept) sure = true;
                 Draft d = begin();
+                bind(d.s(), past.node);
                 d.s().pasts[i].lock = op_.id;
                 next(std::move(d), 2);
             }

@@ -35,6 +35,8 @@ private:
     bool surelyGone(u32 sym) const { return s().node(sym) == nullptr; }
     void toPast(State& s, u32 dir, const std::string& name, u32 node) const;
     std::string attributes(const Node& n) const;
+    bool isIt(u32 sym) const;           // may be what op.inode names
+    void bind(State& s, u32 sym) const;
     u64 untilOf(const Past& past) const;
     Node fresh(InodeType type, u32 parent) const;
     void addNode(State& s, Node node) const;
