@@ -15,14 +15,15 @@ net::CallerLimits limitsOf(u64 total_ns) {
     return limits;
 }
 
-template <class Reply> net::Message answerOf(const Reply& reply) {
+template <class Reply>
+net::Message answerOf(const Reply& reply) {
     net::Message m;
     m.kind = net::Kind::kBlocks;
     m.body = wire::encode(reply);
     return m;
 }
 
-}  // namespace
+} // namespace
 
 void BlockModel::start() {
     if (life) return;
@@ -41,7 +42,7 @@ void BlockModel::crash() {
     u64 lost = 0;
     for (auto at = blocks.begin(); at != blocks.end();) {
         if (at->second.settled && cluster.world.random.oneIn(2)) at->second.settled = false;
-        if (at->second.durable || cluster.world.random.oneIn(3)) {      // some of it may be there all the same
+        if (at->second.durable || cluster.world.random.oneIn(3)) { // some of it may be there all the same
             at->second.durable = true;
             ++at;
             continue;
@@ -53,7 +54,10 @@ void BlockModel::crash() {
 }
 
 BlockLife::BlockLife(BlockModel& model)
-    : model_(model), world_(model.cluster.world), clock_(world_, 0, kHour, 0), transport_(model.cluster.network, clock_, model.node, true),
+    : model_(model),
+      world_(model.cluster.world),
+      clock_(world_, 0, kHour, 0),
+      transport_(model.cluster.network, clock_, model.node, true),
       directory_([&c = model.cluster] { return std::vector<std::string>{c.registryAddress()}; }),
       caller_(clock_, transport_, directory_, ClientId{}, Random(world_.random.next()), limitsOf(10 * kSecond)),
       follower_(clock_, transport_, directory_, ClientId{}, Random(world_.random.next()), limitsOf(30 * kSecond)) {}
@@ -92,7 +96,8 @@ Task<> BlockLife::bury() {
 void BlockLife::receive(bool, net::Message message, Answer answer) {
     if (dead_) return;
     blocks::Request request;
-    if (message.kind != net::Kind::kBlocks || !wire::decode(message.body, request)) return answer(Error(Code::Invalid, "not here"));
+    if (message.kind != net::Kind::kBlocks || !wire::decode(message.body, request))
+        return answer(Error(Code::Invalid, "not here"));
     if (auto* w = std::get_if<blocks::WriteBlock>(&request)) return write(*w, std::move(answer));
     if (auto* h = std::get_if<blocks::HaveBlocks>(&request)) {
         blocks::HaveBlocks::Reply reply;
@@ -125,8 +130,9 @@ void BlockLife::write(const blocks::WriteBlock& request, Answer answer) {
         at->second.ask_after = world_.now() + kMinute;
     }
     if (at->second.durable || model_.cluster.bugs.receipt_early) return receipt(request.id, answer);
+    model_.cluster.busy(model_);
     const u64 takes = world_.chance(world_.faults.slow_disk) ? world_.random.between(50 * kMillisecond, 2 * kSecond)
-                                                            : world_.random.between(200 * kMicrosecond, 2 * kMillisecond);
+                                                             : world_.random.between(200 * kMicrosecond, 2 * kMillisecond);
     world_.after(takes, [self = weak_from_this(), id = request.id, answer = std::move(answer)] {
         auto life = self.lock();
         if (!life || life->dead_) return;
@@ -205,6 +211,7 @@ Task<> BlockLife::garbageOf(ShardId shard) {
     take.limit = 1000;
     const auto taken = co_await caller_.query(groupOf(shard), take);
     if (!taken || dead_ || taken->blocks.empty()) co_return Ok{};
+    model_.cluster.busy(model_);
     // Erased and synced before it is said. A crash in between erases them again.
     Sleep sync(clock_, world_.random.between(kMillisecond, 20 * kMillisecond));
     co_await sync;
@@ -226,7 +233,8 @@ Task<> BlockLife::sweep() {
         if (dead_ || model_.service.value == 0) continue;
         std::map<u16, std::vector<BlockId>> by_shard;
         for (const auto& [id, block] : model_.blocks)
-            if (block.durable && !block.settled && block.ask_after <= world_.now()) by_shard[id.content.shard().value].push_back(id);
+            if (block.durable && !block.settled && block.ask_after <= world_.now())
+                by_shard[id.content.shard().value].push_back(id);
         for (auto& [shard, some] : by_shard) {
             if (dead_) break;
             const ShardId id{shard};
@@ -259,4 +267,4 @@ Task<> BlockLife::ask(ShardId shard, std::vector<BlockId> some) {
     co_return Ok{};
 }
 
-}  // namespace skua::sim
+} // namespace skua::sim

@@ -19,12 +19,13 @@ class BlockLife;
 struct StoredBlock {
     u64 sum = 0;
     bool durable = false, settled = false;
-    u64 written = 0, ask_after = 0;     // of the world's time
+    u64 written = 0, ask_after = 0; // of the world's time
 };
 
 class BlockModel {
 public:
-    BlockModel(Cluster& cluster, u32 node, std::string name, u64 uuid) : cluster(cluster), node(node), name(std::move(name)), uuid(uuid) {}
+    BlockModel(Cluster& cluster, u32 node, std::string name, u64 uuid)
+        : cluster(cluster), node(node), name(std::move(name)), uuid(uuid) {}
     void start();
     void crash();
     bool up() const { return life != nullptr; }
@@ -38,7 +39,7 @@ public:
     const u32 node;
     const std::string name;
     const u64 uuid;
-    BlockServiceId service;             // once registered
+    BlockServiceId service; // once registered
     Incarnation incarnation;
     std::map<BlockId, StoredBlock> blocks;
     std::shared_ptr<BlockLife> life;
@@ -70,7 +71,7 @@ private:
     NodeClock clock_;
     SimTransport transport_;
     raft::Directory directory_;
-    net::GroupCaller caller_;           // registry and shards, as blocks/membership.cc
+    net::GroupCaller caller_; // registry and shards, as blocks/membership.cc
     net::GroupCaller follower_;
     ServerId server_;
     Incarnation process_;
@@ -80,4 +81,4 @@ private:
     std::optional<Task<>> burial_;
 };
 
-}  // namespace skua::sim
+} // namespace skua::sim

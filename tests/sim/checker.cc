@@ -6,9 +6,9 @@
 namespace skua::sim {
 
 namespace {
-constexpr std::size_t kMostWays = 20'000;
+constexpr std::size_t kMostWays = 60'000;
 constexpr std::size_t kHistory = 40;
-}  // namespace
+} // namespace
 
 Checker::Checker(World& world, std::string name, InodeId root) : world_(world), name_(std::move(name)) {
     Config c;
@@ -37,7 +37,8 @@ u32 Checker::invoke(Op op) {
 }
 
 // Depth first over all that may happen; take() says that this one is an end.
-void Checker::expand(std::vector<Config> from, const std::set<u32>& which, const std::function<bool(Config&)>& take, std::vector<Config>& into) {
+void Checker::expand(std::vector<Config> from, const std::set<u32>& which, const std::function<bool(Config&)>& take,
+                     std::vector<Config>& into) {
     Circumstances circumstances;
     circumstances.now = world_.now();
     circumstances.alone = ops_.size() == 1;
@@ -72,7 +73,8 @@ void Checker::respond(u32 id, const Heard& heard) {
     answers_++;
     world_.tell("{} op={} heard {}", name_, id, show(heard));
     history_.push_back("   op=" + std::to_string(id) + " " + show(heard));
-    if (history_.size() > kHistory) history_.erase(history_.begin(), history_.begin() + static_cast<std::ptrdiff_t>(history_.size() - kHistory));
+    if (history_.size() > kHistory)
+        history_.erase(history_.begin(), history_.begin() + static_cast<std::ptrdiff_t>(history_.size() - kHistory));
     forget();
     if (heard.until != 0) untils_.emplace_back(id, heard.until);
     std::set<u32> all;
@@ -81,10 +83,13 @@ void Checker::respond(u32 id, const Heard& heard) {
     const std::vector<Config> before = configs_;
     // An end: the operation has taken effect. If its answer is another, this way is not how it was.
     std::vector<Config> wrong;
-    expand(configs_, all, [&](Config& c) {
-        auto at = std::find_if(c.going.begin(), c.going.end(), [&](const Progress& p) { return p.op == id; });
-        return at != c.going.end() && at->done;
-    }, wrong);
+    expand(
+        configs_, all,
+        [&](Config& c) {
+            auto at = std::find_if(c.going.begin(), c.going.end(), [&](const Progress& p) { return p.op == id; });
+            return at != c.going.end() && at->done;
+        },
+        wrong);
     std::set<std::string> seen;
     for (Config& c : wrong) {
         auto at = std::find_if(c.going.begin(), c.going.end(), [&](const Progress& p) { return p.op == id; });
@@ -93,7 +98,9 @@ void Checker::respond(u32 id, const Heard& heard) {
         c.going.erase(at);
         if (seen.insert(wire::encode(c)).second) after.push_back(std::move(c));
     }
-    if (after.empty()) fail("no order explains op=" + std::to_string(id) + ": " + show(ops_.at(id).op) + " heard " + show(heard), wrong.empty() ? before : wrong);
+    if (after.empty())
+        fail("no order explains op=" + std::to_string(id) + ": " + show(ops_.at(id).op) + " heard " + show(heard),
+             wrong.empty() ? before : wrong);
     configs_ = std::move(after);
     ops_.erase(id);
 }
@@ -111,7 +118,8 @@ void Checker::nothingHappened(u32 id) {
         c.going.erase(at);
         if (seen.insert(wire::encode(c)).second) after.push_back(std::move(c));
     }
-    if (after.empty()) fail("op=" + std::to_string(id) + " was said not to have happened, and it has: " + show(ops_.at(id).op), configs_);
+    if (after.empty())
+        fail("op=" + std::to_string(id) + " was said not to have happened, and it has: " + show(ops_.at(id).op), configs_);
     configs_ = std::move(after);
     ops_.erase(id);
 }
@@ -121,11 +129,14 @@ void Checker::uncertain(u32 id) {
     history_.push_back("   op=" + std::to_string(id) + " is uncertain");
     if (onlyReads(ops_.at(id).op.kind)) return nothingHappened(id);
     ops_.at(id).given_up = std::max<u64>(world_.now(), 1);
-    for (Config& c : configs_)
-        std::erase_if(c.going, [&](const Progress& p) { return p.op == id && p.done; });
+    for (Config& c : configs_) std::erase_if(c.going, [&](const Progress& p) { return p.op == id && p.done; });
 }
 
-// What was given up long ago and has not begun by now never will.
+std::size_t Checker::uncertain() const {
+    return static_cast<std::size_t>(
+        std::count_if(ops_.begin(), ops_.end(), [](const auto& op) { return op.second.given_up != 0; }));
+}
+
 void Checker::forget() {
     std::set<u32> old, given_up;
     for (const auto& [id, known] : ops_) {
@@ -137,16 +148,20 @@ void Checker::forget() {
     std::vector<Config> after;
     std::set<std::string> seen;
     std::set<u32> left;
-    expand(configs_, given_up, [&](Config& c) {
-        Config end = c;
-        std::erase_if(end.going, [&](const Progress& p) { return old.contains(p.op) && p.pc == 0; });
-        if (!seen.insert(wire::encode(end)).second) return false;
-        for (const Progress& p : end.going) left.insert(p.op);
-        after.push_back(std::move(end));
-        return false;
-    }, after);
+    expand(
+        configs_, given_up,
+        [&](Config& c) {
+            Config end = c;
+            std::erase_if(end.going, [&](const Progress& p) { return old.contains(p.op) && p.pc == 0; });
+            if (!seen.insert(wire::encode(end)).second) return false;
+            for (const Progress& p : end.going) left.insert(p.op);
+            after.push_back(std::move(end));
+            return false;
+        },
+        after);
     configs_ = std::move(after);
-    for (const u32 id : old) if (!left.contains(id)) ops_.erase(id);
+    for (const u32 id : old)
+        if (!left.contains(id)) ops_.erase(id);
 }
 
 void Checker::settle() {
@@ -158,15 +173,18 @@ void Checker::settle() {
     // Every way in which those under way end, those that have not begun happen or not.
     std::vector<Config> ended;
     std::set<std::string> seen;
-    expand(configs_, all, [&](Config& c) {
-        const bool half = std::any_of(c.going.begin(), c.going.end(), [](const Progress& p) { return p.pc != 0; });
-        if (!half) {
-            Config end = c;
-            end.going.clear();
-            if (seen.insert(wire::encode(end)).second) ended.push_back(std::move(end));
-        }
-        return false;
-    }, ended);
+    expand(
+        configs_, all,
+        [&](Config& c) {
+            const bool half = std::any_of(c.going.begin(), c.going.end(), [](const Progress& p) { return p.pc != 0; });
+            if (!half) {
+                Config end = c;
+                end.going.clear();
+                if (seen.insert(wire::encode(end)).second) ended.push_back(std::move(end));
+            }
+            return false;
+        },
+        ended);
     if (ended.empty()) fail("what was under way cannot have ended", configs_);
     configs_ = std::move(ended);
     ops_.clear();
@@ -204,4 +222,4 @@ void Checker::fail(const std::string& why, const std::vector<Config>& before) {
     world_.fail(story);
 }
 
-}  // namespace skua::sim
+} // namespace skua::sim

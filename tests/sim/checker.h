@@ -23,6 +23,8 @@ public:
     void respond(u32 id, const Heard& heard);
     void nothingHappened(u32 id);
     void uncertain(u32 id);
+    // What was given up long ago and has not begun by now never will.
+    void forget();
     // Nothing is under way any more: what is uncertain has happened by now, or never.
     void settle();
     // An observation that must hold in what is left of all ways.
@@ -30,18 +32,19 @@ public:
 
     std::size_t ways() const { return configs_.size(); }
     std::size_t pending() const { return ops_.size(); }
+    std::size_t uncertain() const; // of these: given up
     u64 answers() const { return answers_; }
-    u32 linksOf(InodeId inode) const;       // after settle(): how many names it has
+    u32 linksOf(InodeId inode) const; // after settle(): how many names it has
 
     static constexpr u64 kNoLonger = 20 * kMinute;
 
 private:
     struct Known {
         Op op;
-        u64 given_up = 0;               // 0: its client waits
+        u64 given_up = 0; // 0: its client waits
     };
-    void forget();
-    void expand(std::vector<Config> from, const std::set<u32>& which, const std::function<bool(Config&)>& take, std::vector<Config>& into);
+    void expand(std::vector<Config> from, const std::set<u32>& which, const std::function<bool(Config&)>& take,
+                std::vector<Config>& into);
     [[noreturn]] void fail(const std::string& why, const std::vector<Config>& before);
 
     World& world_;
@@ -50,8 +53,8 @@ private:
     std::map<u32, Known> ops_;
     std::vector<std::pair<u32, u64>> untils_;
     std::vector<std::string> history_;
-    u32 lastOp_ = 1;                    // 1 is the root's
+    u32 lastOp_ = 1; // 1 is the root's
     u64 answers_ = 0;
 };
 
-}  // namespace skua::sim
+} // namespace skua::sim

@@ -19,17 +19,20 @@ Cluster::Cluster(World& world, Bugs bugs, u16 shards, u32 shard_processes, u32 b
 
 void Cluster::start() {
     startAll();
-    const bool there = world.runUntil([this] {
-        auto rows = this->rows(kRegistryGroup);
-        if (!machines.front()->up() || !machines.front()->life->server().leads(kRegistryGroup)) return false;
-        for (const auto& service : services) if (service->service.value == 0) return false;
-        for (u16 s = 0; s < config.shards; s++) {
-            bool leads = false;
-            for (const auto& m : machines) leads = leads || (m->up() && m->life->server().leads(groupOf(ShardId{s})));
-            if (!leads) return false;
-        }
-        return machines[1]->life->server().leads(kCoordinatorGroup);
-    }, 30 * kSecond);
+    const bool there = world.runUntil(
+        [this] {
+            auto rows = this->rows(kRegistryGroup);
+            if (!machines.front()->up() || !machines.front()->life->server().leads(kRegistryGroup)) return false;
+            for (const auto& service : services)
+                if (service->service.value == 0) return false;
+            for (u16 s = 0; s < config.shards; s++) {
+                bool leads = false;
+                for (const auto& m : machines) leads = leads || (m->up() && m->life->server().leads(groupOf(ShardId{s})));
+                if (!leads) return false;
+            }
+            return machines[1]->life->server().leads(kCoordinatorGroup);
+        },
+        30 * kSecond);
     if (!there) world.fail("the cluster did not start within 30 s");
 }
 
@@ -40,20 +43,37 @@ void Cluster::startAll() {
 
 void Cluster::crashOne() {
     const u64 which = world.random.below(machines.size() + services.size());
-    const u64 back = world.random.oneIn(4) ? world.random.between(5 * kSecond, 40 * kSecond) : world.random.between(kMillisecond, 3 * kSecond);
-    if (which < machines.size()) {
-        Machine* m = machines[which].get();
-        if (!m->up()) return;
-        world.count("fault crash of " + m->name.substr(0, m->name.find('-')));
-        m->crash();
-        world.after(back, [m] { m->start(); });
-    } else {
-        BlockModel* s = services[which - machines.size()].get();
-        if (!s->up()) return;
-        world.count("fault crash of blocks");
-        s->crash();
-        world.after(back, [s] { s->start(); });
-    }
+    if (which < machines.size()) fell(*machines[which]);
+    else fell(*services[which - machines.size()]);
+}
+
+template <class Process>
+void Cluster::fell(Process& process) {
+    if (!process.up()) return;
+    world.count("fault crash of " + process.name.substr(0, process.name.find('-')));
+    process.crash();
+    const u64 back =
+        world.random.oneIn(4) ? world.random.between(5 * kSecond, 40 * kSecond) : world.random.between(kMillisecond, 3 * kSecond);
+    world.after(back, [&process] { process.start(); });
+}
+
+template <class Process>
+void Cluster::fellSoon(Process& process) {
+    if (!world.faults.crashes || !world.chance(world.faults.crash_busy)) return;
+    world.count("fault crash while busy");
+    world.after(world.random.below(900 * kMicrosecond), [this, &process] {
+        if (world.faults.crashes) fell(process);
+    });
+}
+
+void Cluster::busy(Machine& machine) { fellSoon(machine); }
+void Cluster::busy(BlockModel& service) { fellSoon(service); }
+
+void Cluster::stop(NodeClock& clock, u32 node, u64 ns) {
+    const u64 until = world.now() + ns;
+    clock.stopUntil(until);
+    network.stop(node, until);
+    stoppedUntil = std::max(stoppedUntil, until);
 }
 
 void Cluster::cutOne() {
@@ -79,4 +99,4 @@ store::Prefixed Cluster::rows(GroupId group) {
     return store::Prefixed(machines.front()->kv, prefix);
 }
 
-}  // namespace skua::sim
+} // namespace skua::sim

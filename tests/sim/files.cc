@@ -20,7 +20,7 @@ shard::SpanWithProofs hole(u64 offset, u64 length) {
     return s;
 }
 
-}  // namespace
+} // namespace
 
 // Blocks of one page each, on services in distinct domains; another is asked where one fails.
 Task<Result<shard::SpanWithProofs>> Worker::span(Life life, client::NewId id, ContentId content, u64 offset, u64 most) {
@@ -54,12 +54,13 @@ Task<Result<shard::SpanWithProofs>> Worker::span(Life life, client::NewId id, Co
             written = true;
         }
         if (written) continue;
-        s.blocks.push_back({});         // left out: owed by repair
+        s.blocks.push_back({}); // left out: owed by repair
         made.proofs.push_back({});
     }
     u32 there = 0;
     for (const BlockRef& b : s.blocks) there += b.service.value != 0;
-    if (there < std::min<u32>(s.geometry.blocks(), s.geometry.data + 1u)) co_return Error(Code::NoSpace, "too few services answer");
+    if (there < std::min<u32>(s.geometry.blocks(), s.geometry.data + 1u))
+        co_return Error(Code::NoSpace, "too few services answer");
     if (there < s.geometry.blocks()) world_.count("block left out");
     co_return made;
 }
@@ -67,7 +68,7 @@ Task<Result<shard::SpanWithProofs>> Worker::span(Life life, client::NewId id, Co
 Task<Result<shard::NewContent>> Worker::fresh(Life life, client::NewId id, ContentId content, Data* data) {
     shard::NewContent c;
     c.content = content;
-    if (world_.random.oneIn(12)) {              // empty
+    if (world_.random.oneIn(12)) { // empty
         data->in_line = world_.random.oneIn(2);
         if (data->in_line) c.inline_bytes.emplace();
         co_return c;
@@ -83,9 +84,7 @@ Task<Result<shard::NewContent>> Worker::fresh(Life life, client::NewId id, Conte
     bool staging = world_.random.oneIn(3);
     for (u64 i = 0; i < spans; i++) {
         shard::SpanWithProofs s = hole(c.size, 1 + world_.random.below(10'000));
-        if (!world_.random.oneIn(5)) {
-            CO_TRY(s, co_await span(life, id, content, c.size, 0));
-        }
+        if (!world_.random.oneIn(5)) { CO_TRY(s, co_await span(life, id, content, c.size, 0)); }
         data->pieces.push_back({s.span.offset, s.span.bytes(), tagOf(s.span)});
         c.size = s.span.end();
         c.span_count++;
@@ -98,7 +97,7 @@ Task<Result<shard::NewContent>> Worker::fresh(Life life, client::NewId id, Conte
             c.spans.clear();
             auto staged = co_await life->client.metadata.stageSpans(stage);
             if (life->dead) co_return Error(Code::Denied, "dead");
-            if (!staged) co_return staged.error();      // given up: the sweep finds its blocks
+            if (!staged) co_return staged.error(); // given up: the sweep finds its blocks
             world_.count("spans staged");
         }
         if (!crew_.strict && world_.random.oneIn(60)) {
@@ -218,9 +217,9 @@ Task<> Worker::edit(Life life, Arena& arena) {
         edit.size = bytes.value.size();
         op.data = Data{true, edit.size, {{0, edit.size, std::hash<std::string>{}(bytes.value) | 1}}};
         edit.inline_bytes = std::move(bytes);
-    } else if (!was_inline && what == 1 && !open->spans.empty()) {          // cut at a span
+    } else if (!was_inline && what == 1 && !open->spans.empty()) { // cut at a span
         edit.size = open->spans[world_.random.below(open->spans.size())].offset;
-    } else if (!was_inline && what == 2 && !open->spans.empty()) {          // one span anew, or a hole in its place
+    } else if (!was_inline && what == 2 && !open->spans.empty()) { // one span anew, or a hole in its place
         const SpanRecord old = open->spans[world_.random.below(open->spans.size())];
         shard::SpanWithProofs s = hole(old.offset, old.bytes());
         if (!world_.random.oneIn(3) && old.bytes() <= 2 * kPage) {
@@ -229,7 +228,7 @@ Task<> Worker::edit(Life life, Arena& arena) {
             s = std::move(*made);
         }
         edit.spans.push_back(std::move(s));
-    } else {                                                                // more at the end, or all anew
+    } else { // more at the end, or all anew
         const u64 from = was_inline ? 0 : edit.size;
         shard::SpanWithProofs s = hole(from, 1 + world_.random.below(5'000));
         if (!world_.random.oneIn(4)) {
@@ -272,11 +271,12 @@ void Worker::remember(const shard::Open::Reply& open) {
         for (const Want& w : wants)
             for (const auto& service : cluster.services)
                 if (service->service == w.service && !service->has(w.id, w.sum))
-                    cluster.world.fail(fmt::format("block {}/{} of content {:x}, seen at {} s, is not on service {}", w.id.reservation.value, w.id.n,
-                                                   w.id.content.value, opened / kSecond, w.service.value));
+                    cluster.world.fail(fmt::format("block {}/{} of content {:x}, seen at {} s, is not on service {}",
+                                                   w.id.reservation.value, w.id.n, w.id.content.value, opened / kSecond,
+                                                   w.service.value));
     };
     check();
     world_.after(world_.random.below(20 * kMinute), check);
 }
 
-}  // namespace skua::sim
+} // namespace skua::sim

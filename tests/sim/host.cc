@@ -27,16 +27,31 @@ public:
         if (at->second != hashOf(c.body)) world_.fail(fmt::format("group {} has applied two commands of one time", group_.value));
         if (fresh && replaying_) world_.count("fault crash after durable, before applied");
         if (c.client.value != 0 && c.request.value != 0) {
-            auto [request, first] = witness_.requests.emplace(std::tuple(group_.value, c.client.value, c.request.value), now.wall.value);
+            auto [request, first] =
+                witness_.requests.emplace(std::tuple(group_.value, c.client.value, c.request.value), now.wall.value);
             if (!first && request->second != now.wall.value)
-                world_.fail(fmt::format("group {} has applied request {} of client {} twice", group_.value, c.request.value, c.client.value));
+                world_.fail(fmt::format("group {} has applied request {} of client {} twice", group_.value, c.request.value,
+                                        c.client.value));
         }
         machine_->apply(rows, now, c, out);
+        std::string all;
+        for (const auto& [key, value] : rows.writes()) all += key + (value ? "=" + *value : "-");
+        auto add = [&](const raft::Answer& a) { all += "!" + a.error.message() + "/" + a.body; };
+        if (out.answer) add(*out.answer);
+        for (const auto& late : out.late) add(late.answer);
+        auto [before, first_time] = witness_.outcomes.emplace(std::pair(group_.value, now.wall.value), hashOf(all));
+        if (!first_time) {
+            world_.count("entries replayed");
+            if (before->second != hashOf(all))
+                world_.fail(fmt::format("group {} has replayed an entry, and something else came of it", group_.value));
+        }
     }
     std::optional<raft::Answer> query(const store::Reader& r, raft::Time t, const raft::Command& c, bool last) override {
         return machine_->query(r, t, c, last);
     }
-    raft::Answer tell(const store::Reader& r, raft::Time t, const raft::Command& c, raft::Leader& l) override { return machine_->tell(r, t, c, l); }
+    raft::Answer tell(const store::Reader& r, raft::Time t, const raft::Command& c, raft::Leader& l) override {
+        return machine_->tell(r, t, c, l);
+    }
     void started(const store::Reader& r, raft::Time t, raft::Leader& l) override { machine_->started(r, t, l); }
     void stopped() override { machine_->stopped(); }
     void lead(const store::Reader& r, raft::Time t, raft::Leader& l) override { machine_->lead(r, t, l); }
@@ -74,7 +89,7 @@ raft::Entry entryOf(World& world, const std::string& bytes) {
     return entry;
 }
 
-}  // namespace
+} // namespace
 
 // --- the machine -----------------------------------------------------------------------------------------
 
@@ -114,20 +129,26 @@ void Machine::crash() {
 // --- one life ----------------------------------------------------------------------------------------------
 
 Host::Host(Machine& machine, i64 rate_ppm, i64 wall_offset)
-    : machine_(machine), world_(machine.cluster.world), clock_(world_, rate_ppm, kHour + world_.random.below(kDay), wall_offset),
+    : machine_(machine),
+      world_(machine.cluster.world),
+      clock_(world_, rate_ppm, kHour + world_.random.below(kDay), wall_offset),
       transport_(machine.cluster.network, clock_, machine.node, true),
       directory_([&c = machine.cluster] { return std::vector<std::string>{c.registryAddress()}; }),
       caller_(clock_, transport_, directory_, ClientId{}, Random(world_.random.next()), limitsOf(0)),
-      registrar_(clock_, transport_, directory_, ClientId{world_.random.next() | 1}, Random(world_.random.next()), limitsOf(kMinute)) {}
+      registrar_(clock_, transport_, directory_, ClientId{world_.random.next() | 1}, Random(world_.random.next()),
+                 limitsOf(kMinute)) {}
 
 Host::~Host() { CHECK(tasks_.running() == 0); }
 
 void Host::begin() {
     Cluster& cluster = machine_.cluster;
     auto replays = std::make_shared<bool>(true);
-    server_ = std::make_unique<raft::Server>(machine_.kv, [this, replays, &cluster](GroupId g) -> std::unique_ptr<raft::StateMachine> {
-        return std::make_unique<Watched>(world_, cluster.witness, g, machineOf(g, cluster.keys), *replays);
-    }, world_.random.next());
+    server_ = std::make_unique<raft::Server>(
+        machine_.kv,
+        [this, replays, &cluster](GroupId g) -> std::unique_ptr<raft::StateMachine> {
+            return std::make_unique<Watched>(world_, cluster.witness, g, machineOf(g, cluster.keys), *replays);
+        },
+        world_.random.next());
     for (const auto& bytes : machine_.log) server_->recover(entryOf(world_, bytes));
     *replays = false;
     server_->begin(now(), effects_);
@@ -210,6 +231,7 @@ void Host::carryOut() {
     raft::Effects due = std::move(effects_);
     effects_ = {};
     if (due.write != 0) {
+        machine_.cluster.busy(machine_);
         u64 takes = world_.random.between(100 * kMicrosecond, 600 * kMicrosecond);
         if (world_.chance(world_.faults.slow_disk)) {
             world_.count("fault slow write");
@@ -299,6 +321,7 @@ Task<> Host::call(GroupId group, GroupId to, std::string body, u64 token) {
     if (dead_) co_return Ok{};
     server_->heard(now(), group, token, reply, effects_);
     soon();
+    machine_.cluster.busy(machine_);
     co_return Ok{};
 }
 
@@ -341,15 +364,16 @@ Task<> Host::presence() {
         beat.server = id;
         beat.incarnation = incarnation;
         beat.wall = clock_.wall();
-        for (const auto& [group, _] : server_->appliedIndexes()) if (server_->leads(group)) beat.leads.push_back(group);
+        for (const auto& [group, _] : server_->appliedIndexes())
+            if (server_->leads(group)) beat.leads.push_back(group);
         auto heard = co_await caller_.query(kRegistryGroup, beat);
         if (dead_) break;
         if (!heard && heard.error().code == Code::NotFound) id = {};
-        if (!heard && heard.error().code == Code::Stale) id = {};      // an older registration arrived late: say it again
+        if (!heard && heard.error().code == Code::Stale) id = {}; // an older registration arrived late: say it again
         auto due = leadsChanged_.wait(clock_, world_.quiet ? kMinute : kSecond);
         (void)co_await due;
     }
     co_return Ok{};
 }
 
-}  // namespace skua::sim
+} // namespace skua::sim

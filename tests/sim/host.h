@@ -21,26 +21,29 @@ namespace skua::sim {
 
 // Bugs that are planted to see that they are found.
 struct Bugs {
-    bool answer_early = false;          // before the write is durable
-    bool forget_answers = false;        // remembered answers are lost in a crash
-    bool cut_early = false;             // the log is cut before the rows are flushed
-    bool erase_kept = false;            // block services take "keep" for "dead"
-    bool receipt_early = false;         // block services give receipts before the block is durable
+    bool answer_early = false;   // before the write is durable
+    bool forget_answers = false; // remembered answers are lost in a crash
+    bool cut_early = false;      // the log is cut before the rows are flushed
+    bool erase_kept = false;     // block services take "keep" for "dead"
+    bool receipt_early = false;  // block services give receipts before the block is durable
 };
 
 struct Cluster;
 
-// What was logged and applied is never another thing later, and each request is applied once.
+// What was logged and applied is never another thing later, what came of it is the same whenever it is replayed,
+// and each request is applied once.
 struct Witness {
-    std::map<std::pair<u32, u64>, u64> entries;                         // group, wall -> hash of the command
-    std::map<std::tuple<u32, u64, u64>, u64> requests;                  // group, client, request -> wall
+    std::map<std::pair<u32, u64>, u64> entries;        // group, wall -> hash of the command
+    std::map<std::pair<u32, u64>, u64> outcomes;       // group, wall -> hash of its writes and answers
+    std::map<std::tuple<u32, u64, u64>, u64> requests; // group, client, request -> wall
 };
 
 class Host;
 
 class Machine {
 public:
-    Machine(Cluster& cluster, u32 node, std::string name, registry::ServerRole role) : cluster(cluster), node(node), name(std::move(name)), role(role) {}
+    Machine(Cluster& cluster, u32 node, std::string name, registry::ServerRole role)
+        : cluster(cluster), node(node), name(std::move(name)), role(role) {}
 
     void start();
     void crash();
@@ -51,7 +54,7 @@ public:
     const std::string name;
     const registry::ServerRole role;
     store::KvMemory kv;
-    std::vector<std::string> log;       // durable entries, in order
+    std::vector<std::string> log; // durable entries, in order
     std::shared_ptr<Host> life;
     std::string address;
     u32 lives = 0;
@@ -73,7 +76,7 @@ private:
         std::vector<std::string> entries;
     };
     raft::Moment now() { return {clock_.now(), clock_.wall()}; }
-    void soon();                        // the turn's end, a little later
+    void soon(); // the turn's end, a little later
     void carryOut();
     void writeDone();
     void tick();
@@ -93,7 +96,7 @@ private:
     raft::Effects effects_;
     std::map<u64, Answer> answers_;
     std::deque<Writing> writing_;
-    u64 diskFree_ = 0;                  // when the disk is done with what it has
+    u64 diskFree_ = 0; // when the disk is done with what it has
     u64 lastToken_ = 0;
     bool turn_ = false, dead_ = false;
     Event leadsChanged_;
@@ -102,4 +105,4 @@ private:
     std::optional<Task<>> burial_;
 };
 
-}  // namespace skua::sim
+} // namespace skua::sim

@@ -16,18 +16,23 @@ using namespace skua;
 namespace {
 
 int usage() {
-    std::fprintf(stderr, "usage: skua-sim [--seed N] [--runs M] [--operations N] [--trace] [--calm] [--repeat] [--counts] [--bug NAME]\n");
+    std::fprintf(
+        stderr, "usage: skua-sim [--seed N] [--runs M] [--operations N] [--trace] [--calm] [--repeat] [--counts] [--bug NAME]\n");
     return 2;
 }
 
 bool plant(sim::Bugs& bugs, const std::string& name) {
-    bool* bug = name == "answer-early" ? &bugs.answer_early : name == "forget-answers" ? &bugs.forget_answers : name == "cut-early" ? &bugs.cut_early
-              : name == "erase-kept" ? &bugs.erase_kept : name == "receipt-early" ? &bugs.receipt_early : nullptr;
+    bool* bug = name == "answer-early"     ? &bugs.answer_early
+                : name == "forget-answers" ? &bugs.forget_answers
+                : name == "cut-early"      ? &bugs.cut_early
+                : name == "erase-kept"     ? &bugs.erase_kept
+                : name == "receipt-early"  ? &bugs.receipt_early
+                                           : nullptr;
     if (bug) *bug = true;
     return bug != nullptr;
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char** argv) {
     sim::RunOptions options;
@@ -73,16 +78,20 @@ int main(int argc, char** argv) {
     const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     if (runs >= 20 || show_counts) {
         for (const auto& [what, n] : counts) std::printf("%10llu %s\n", static_cast<unsigned long long>(n), what.c_str());
-        for (const auto& [what, n] : probes) std::printf("%10llu probe %s\n", static_cast<unsigned long long>(n), std::string(what).c_str());
+        for (const auto& [what, n] : probes)
+            std::printf("%10llu probe %s\n", static_cast<unsigned long long>(n), std::string(what).c_str());
     }
-    std::printf("%llu seeds from %llu: %llu h simulated in %.1f s, %llu events, %llu operations, %llu answers checked, print %016llx\n",
-                static_cast<unsigned long long>(runs), static_cast<unsigned long long>(first), static_cast<unsigned long long>(seconds / 3600), took,
-                static_cast<unsigned long long>(events), static_cast<unsigned long long>(operations), static_cast<unsigned long long>(answers),
-                static_cast<unsigned long long>(print));
+    std::printf(
+        "%llu seeds from %llu: %llu h simulated in %.1f s, %llu events, %llu operations, %llu answers checked, print %016llx\n",
+        static_cast<unsigned long long>(runs), static_cast<unsigned long long>(first),
+        static_cast<unsigned long long>(seconds / 3600), took, static_cast<unsigned long long>(events),
+        static_cast<unsigned long long>(operations), static_cast<unsigned long long>(answers),
+        static_cast<unsigned long long>(print));
     int missing = 0;
     if (runs >= 100 && !options.calm) {
         for (const auto& what : sim::mustHappen())
-            if (!counts.contains(what)) std::printf("never in %llu seeds: %s\n", static_cast<unsigned long long>(runs), what.c_str()), missing++;
+            if (!counts.contains(what))
+                std::printf("never in %llu seeds: %s\n", static_cast<unsigned long long>(runs), what.c_str()), missing++;
     }
     return missing ? 1 : 0;
 }

@@ -7,15 +7,21 @@
 namespace skua::sim {
 
 std::string_view nameOf(Kind kind) {
-    static constexpr std::string_view names[] = {"create", "replace", "mkdir", "symlink", "unlink", "rmdir", "rename", "exchange", "link",
-                                                 "undelete", "undelete-dir", "lookup", "readdir", "getattr", "open", "readlink", "setattr",
-                                                 "setxattr", "removexattr", "listxattr", "set-content", "edit-content", "restore", "purge"};
+    static constexpr std::string_view names[] = {
+        "create",  "replace",  "mkdir",        "symlink",   "unlink",      "rmdir",        "rename",  "exchange",
+        "link",    "undelete", "undelete-dir", "lookup",    "readdir",     "getattr",      "open",    "readlink",
+        "setattr", "setxattr", "removexattr",  "listxattr", "set-content", "edit-content", "restore", "purge"};
     return names[static_cast<std::size_t>(kind)];
 }
 
 bool onlyReads(Kind kind) {
     switch (kind) {
-        case Kind::kLookup: case Kind::kReadDir: case Kind::kGetAttr: case Kind::kOpen: case Kind::kReadLink: case Kind::kListXattr:
+        case Kind::kLookup:
+        case Kind::kReadDir:
+        case Kind::kGetAttr:
+        case Kind::kOpen:
+        case Kind::kReadLink:
+        case Kind::kListXattr:
         case Kind::kPurge: return true;
         default: return false;
     }
@@ -51,7 +57,8 @@ std::string show(const Heard& heard) {
 std::string attributesText(InodeType type, u32 mode, u64 size, u64 content, u64 generation) {
     switch (type) {
         case InodeType::kDirectory: return fmt::format("dir mode={:o}", mode & 07777);
-        case InodeType::kFile: return fmt::format("file mode={:o} size={} content={:x} generation={}", mode & 07777, size, content, generation);
+        case InodeType::kFile:
+            return fmt::format("file mode={:o} size={} content={:x} generation={}", mode & 07777, size, content, generation);
         default: return fmt::format("special mode={:o} size={}", mode & 07777, size);
     }
 }
@@ -64,22 +71,24 @@ Node* State::node(u32 sym) {
 }
 
 u32 State::symOf(InodeId id) const {
-    for (const Bound& b : ids) if (b.inode == id) return b.sym;
+    for (const Bound& b : ids)
+        if (b.inode == id) return b.sym;
     return 0;
 }
 
 InodeId State::idOf(u32 sym) const {
-    for (const Bound& b : ids) if (b.sym == sym) return b.inode;
+    for (const Bound& b : ids)
+        if (b.sym == sym) return b.inode;
     return {};
 }
 
 namespace {
 auto place(std::vector<Name>& names, u32 dir, const std::string& name) {
-    return std::lower_bound(names.begin(), names.end(), std::pair<u32, const std::string&>(dir, name), [](const Name& n, const auto& key) {
-        return n.dir != key.first ? n.dir < key.first : n.name < key.second;
-    });
+    return std::lower_bound(
+        names.begin(), names.end(), std::pair<u32, const std::string&>(dir, name),
+        [](const Name& n, const auto& key) { return n.dir != key.first ? n.dir < key.first : n.name < key.second; });
 }
-}  // namespace
+} // namespace
 
 u32 State::find(u32 dir, const std::string& name) const {
     auto& all = const_cast<State*>(this)->names;
@@ -137,4 +146,4 @@ void stepsOf(const Config& config, std::size_t which, const Op& op, const Circum
     Steps(config, which, op, c, out).run();
 }
 
-}  // namespace skua::sim
+} // namespace skua::sim

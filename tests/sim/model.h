@@ -18,16 +18,37 @@
 namespace skua::sim {
 
 enum class Kind : u8 {
-    kCreate, kReplace, kMkdir, kSymlink, kUnlink, kRmdir, kRename, kExchange, kLink, kUndelete, kUndeleteDir,
-    kLookup, kReadDir, kGetAttr, kOpen, kReadLink, kSetAttr, kSetXattr, kRemoveXattr, kListXattr,
-    kSetContent, kEditContent, kRestore, kPurge
+    kCreate,
+    kReplace,
+    kMkdir,
+    kSymlink,
+    kUnlink,
+    kRmdir,
+    kRename,
+    kExchange,
+    kLink,
+    kUndelete,
+    kUndeleteDir,
+    kLookup,
+    kReadDir,
+    kGetAttr,
+    kOpen,
+    kReadLink,
+    kSetAttr,
+    kSetXattr,
+    kRemoveXattr,
+    kListXattr,
+    kSetContent,
+    kEditContent,
+    kRestore,
+    kPurge
 };
 std::string_view nameOf(Kind kind);
 bool onlyReads(Kind kind);
 
 struct Piece {
     u64 offset = 0, length = 0;
-    u64 tag = 0;                    // of the bytes; 0: a hole
+    u64 tag = 0; // of the bytes; 0: a hole
     FIELDS(offset, length, tag)
 };
 struct Data {
@@ -41,16 +62,16 @@ std::string show(const Data& data);
 struct Op {
     u32 id = 0, client = 0;
     Kind kind{};
-    InodeId dir, dir2, inode;       // inode: what it is about, what is expected, or what it makes
+    InodeId dir, dir2, inode; // inode: what it is about, what is expected, or what it makes
     std::string name, name2;
-    bool flag = false;              // rename: no_replace; unlink: `inode` is expected
+    bool flag = false; // rename: no_replace; unlink: `inode` is expected
     u8 xattr_mode = 0;
     u32 mode = 0;
-    std::string text;               // target, value of an xattr
-    Data data;                      // new content, or what an edit puts
-    u64 content = 0, generation = 0;    // of the new content, or the base of an edit, or the past one that is wanted
-    u64 until = 0;                  // of a past entry
-    u64 invoked = 0;                // of the world's time
+    std::string text;                // target, value of an xattr
+    Data data;                       // new content, or what an edit puts
+    u64 content = 0, generation = 0; // of the new content, or the base of an edit, or the past one that is wanted
+    u64 until = 0;                   // of a past entry
+    u64 invoked = 0;                 // of the world's time
 };
 std::string show(const Op& op);
 
@@ -59,14 +80,14 @@ struct Heard {
     Code code{};
     std::vector<std::pair<std::string, InodeId>> names;
     std::string detail;
-    u64 until = 0;                  // of the past entry that was made
+    u64 until = 0; // of the past entry that was made
 };
 std::string show(const Heard& heard);
 // The same words for what the model has and what a server says.
 std::string attributesText(InodeType type, u32 mode, u64 size, u64 content, u64 generation);
 
 struct Content {
-    u64 content = 0, generation = 0, since = 0;     // since: past from then on, at the earliest
+    u64 content = 0, generation = 0, since = 0; // since: past from then on, at the earliest
     Data data;
     FIELDS(content, generation, since, data)
 };
@@ -79,7 +100,7 @@ struct Node {
     InodeType type{};
     bool closed = false;
     u32 parent = 0, mode = 0;
-    u64 undeleted = 0;              // when a name came back to it
+    u64 undeleted = 0; // when a name came back to it
     std::string target;
     Content content;
     std::vector<Content> past;
@@ -111,8 +132,8 @@ struct Lock {
     FIELDS(dir, name, op)
 };
 struct State {
-    std::vector<Node> nodes;        // by sym
-    std::vector<Name> names;        // by dir, name
+    std::vector<Node> nodes; // by sym
+    std::vector<Name> names; // by dir, name
     std::vector<Lock> locks;
     std::vector<Past> pasts;
     std::vector<Bound> ids;
@@ -120,9 +141,9 @@ struct State {
 
     Node* node(u32 sym);
     const Node* node(u32 sym) const { return const_cast<State*>(this)->node(sym); }
-    u32 symOf(InodeId id) const;    // 0: not known
-    InodeId idOf(u32 sym) const;    // none: not known yet
-    u32 find(u32 dir, const std::string& name) const;       // 0: nothing
+    u32 symOf(InodeId id) const;                      // 0: not known
+    InodeId idOf(u32 sym) const;                      // none: not known yet
+    u32 find(u32 dir, const std::string& name) const; // 0: nothing
     void put(u32 dir, const std::string& name, u32 node);
     void take(u32 dir, const std::string& name);
     u32 countNames(u32 node) const;
@@ -137,26 +158,26 @@ struct Outcome {
     Code code{};
     std::vector<NameSym> names;
     std::string detail;
-    bool any = false;               // names and detail are left open
+    bool any = false; // names and detail are left open
     FIELDS(code, names, detail, any)
 };
 struct Progress {
     u32 op = 0;
     u8 pc = 0;
     bool done = false;
-    u32 a = 0, b = 0;               // nodes it has found
+    u32 a = 0, b = 0; // nodes it has found
     Outcome out;
     FIELDS(op, pc, done, a, b, out)
 };
 struct Config {
     State state;
-    std::vector<Progress> going;    // by op
+    std::vector<Progress> going; // by op
     FIELDS(state, going)
 };
 
 struct Circumstances {
     u64 now = 0;
-    bool alone = false;             // nothing else is under way, nothing is uncertain
+    bool alone = false; // nothing else is under way, nothing is uncertain
     // When the past entry that an operation made began, as far as somebody heard; 0: nobody did.
     const std::vector<std::pair<u32, u64>>* untils = nullptr;
 };
@@ -168,4 +189,4 @@ bool match(State& state, const Outcome& outcome, const Heard& heard);
 // After this long a past entry or content may be gone (30 minutes of a clock that may run 10 % fast).
 inline constexpr u64 kSurelyKept = 26 * kMinute;
 
-}  // namespace skua::sim
+} // namespace skua::sim

@@ -366,4 +366,4 @@ Task<> Worker::other(Life life, Arena& arena) {
     co_return Ok{};
 }
 
-}  // namespace skua::sim
+} // namespace skua::sim

@@ -12,13 +12,14 @@ net::Message copyOf(const net::Message& m) {
     return copy;
 }
 
-}  // namespace
+} // namespace
 
 // Mostly some tens of microseconds; with faults sometimes so long that others overtake.
 u64 Network::delay() {
     if (world_.chance(world_.faults.delay)) {
         world_.count("fault message delayed");
-        return world_.random.oneIn(20) ? world_.random.between(kSecond, 2 * kMinute) : world_.random.between(kMillisecond, 800 * kMillisecond);
+        return world_.random.oneIn(20) ? world_.random.between(kSecond, world_.random.oneIn(8) ? 9 * kMinute : 2 * kMinute)
+                                       : world_.random.between(kMillisecond, 800 * kMillisecond);
     }
     return world_.random.between(30 * kMicrosecond, 300 * kMicrosecond);
 }
@@ -28,15 +29,25 @@ bool Network::isCut(u32 from, u32 to) {
     return at != cut_.end() && at->second > world_.now();
 }
 
-void Network::finish(const std::weak_ptr<Call>& weak, Result<net::Message> result) {
+void Network::finish(u32 asker, const std::weak_ptr<Call>& weak, std::shared_ptr<Result<net::Message>> result) {
     auto call = weak.lock();
     if (!call || call->finished) return;
+    if (auto stopped = stopped_.find(asker); stopped != stopped_.end() && stopped->second > world_.now()) {
+        world_.at(stopped->second, [this, asker, weak, result] { finish(asker, weak, result); });
+        return;
+    }
     call->finished = true;
-    call->result.emplace(std::move(result));
+    call->result.emplace(std::move(*result));
     call->done.set();
 }
 
-void Network::send(u32 from, bool server, const net::Address& to, const net::Message& message, const std::shared_ptr<Call>& call) {
+void Network::finishSoon(u32 asker, std::weak_ptr<Call> call, Result<net::Message> result) {
+    auto kept = std::make_shared<Result<net::Message>>(std::move(result));
+    world_.after(delay(), [this, asker, call, kept] { finish(asker, call, kept); });
+}
+
+void Network::send(u32 from, bool server, const net::Address& to, const net::Message& message,
+                   const std::shared_ptr<Call>& call) {
     if (world_.chance(world_.faults.lose)) {
         world_.count("fault message lost");
         world_.tell("net from={} to={} lost", from, to.text);
@@ -51,7 +62,8 @@ void Network::send(u32 from, bool server, const net::Address& to, const net::Mes
     one(copyOf(message), weak, false);
     if (world_.chance(world_.faults.repeat)) {
         world_.count("fault message repeated");
-        const u64 later = world_.random.oneIn(8) ? world_.random.between(kSecond, 3 * kMinute) : world_.random.between(1, 20 * kMillisecond);
+        const u64 later =
+            world_.random.oneIn(8) ? world_.random.between(kSecond, 9 * kMinute) : world_.random.between(1, 20 * kMillisecond);
         auto again = std::make_shared<net::Message>(copyOf(message));
         world_.after(later, [one, again, weak] { one(copyOf(*again), weak, true); });
     }
@@ -62,7 +74,7 @@ void Network::deliver(u32 from, bool server, const std::string& to, net::Message
     if (there == there_.end()) {
         if (again) return;
         world_.count("fault connection refused");
-        world_.after(delay(), [call] { finish(call, Error(Code::Unavailable, "connection refused")); });
+        finishSoon(from, call, Error(Code::Unavailable, "connection refused"));
         return;
     }
     if (isCut(from, there->second.node)) {
@@ -71,9 +83,10 @@ void Network::deliver(u32 from, bool server, const std::string& to, net::Message
     }
     const u64 number = ++numbers_;
     const u32 node = there->second.node;
-    asked_.emplace(number, Asked{to, call});
-    there->second.endpoint->receive(server, std::move(message),
-                                    [this, node, from, number](Result<net::Message> r) { answered(node, from, number, std::move(r)); });
+    asked_.emplace(number, Asked{to, call, from});
+    there->second.endpoint->receive(server, std::move(message), [this, node, from, number](Result<net::Message> r) {
+        answered(node, from, number, std::move(r));
+    });
 }
 
 void Network::answered(u32 node, u32 asker, u64 number, Result<net::Message> result) {
@@ -89,8 +102,7 @@ void Network::answered(u32 node, u32 asker, u64 number, Result<net::Message> res
         world_.count("fault message cut off");
         return;
     }
-    auto kept = std::make_shared<Result<net::Message>>(std::move(result));
-    world_.after(delay(), [call, kept] { finish(call, std::move(*kept)); });
+    finishSoon(asker, call, std::move(result));
 }
 
 void Network::leave(const std::string& address) {
@@ -100,8 +112,8 @@ void Network::leave(const std::string& address) {
             ++at;
             continue;
         }
-        const std::weak_ptr<Call> call = at->second.call;
-        if (!world_.random.oneIn(4)) world_.after(delay(), [call] { finish(call, Error(Code::OutcomeUnknown, "the connection broke")); });
+        if (!world_.random.oneIn(4))
+            finishSoon(at->second.asker, at->second.call, Error(Code::OutcomeUnknown, "the connection broke"));
         at = asked_.erase(at);
     }
 }
@@ -129,4 +141,4 @@ void SimTransport::close() {
     }
 }
 
-}  // namespace skua::sim
+} // namespace skua::sim

@@ -9,8 +9,8 @@
 #include <map>
 #include <memory>
 #include <set>
-#include "core/net/transport.h"
 #include "core/async/sync.h"
+#include "core/net/transport.h"
 #include "tests/sim/world.h"
 
 namespace skua::sim {
@@ -35,6 +35,8 @@ public:
     // Nothing gets from one node to the other until then.
     void cut(u32 from, u32 to, u64 until) { cut_[{from, to}] = until; }
     void heal() { cut_.clear(); }
+    // The process there does not look at what arrives until then.
+    void stop(u32 node, u64 until) { stopped_[node] = until; }
 
 private:
     friend class SimTransport;
@@ -47,20 +49,23 @@ private:
         u32 node = 0;
         Endpoint* endpoint = nullptr;
     };
-    struct Asked {                      // of a process that may die
+    struct Asked { // of a process that may die
         std::string address;
         std::weak_ptr<Call> call;
+        u32 asker = 0;
     };
     void send(u32 from, bool server, const net::Address& to, const net::Message& message, const std::shared_ptr<Call>& call);
     void deliver(u32 from, bool server, const std::string& to, net::Message message, std::weak_ptr<Call> call, bool again);
     void answered(u32 node, u32 asker, u64 number, Result<net::Message> result);
-    static void finish(const std::weak_ptr<Call>& call, Result<net::Message> result);
+    void finish(u32 asker, const std::weak_ptr<Call>& call, std::shared_ptr<Result<net::Message>> result);
+    void finishSoon(u32 asker, std::weak_ptr<Call> call, Result<net::Message> result);
     bool isCut(u32 from, u32 to);
     u64 delay();
 
     World& world_;
     std::map<std::string, There> there_;
     std::map<std::pair<u32, u32>, u64> cut_;
+    std::map<u32, u64> stopped_;
     std::map<u64, Asked> asked_;
     u64 numbers_ = 0;
 };
@@ -68,7 +73,8 @@ private:
 class SimTransport final : public net::Transport {
 public:
     // `server`: it has proven to be one of the cluster's.
-    SimTransport(Network& network, Clock& clock, u32 node, bool server) : network_(network), clock_(clock), node_(node), server_(server) {}
+    SimTransport(Network& network, Clock& clock, u32 node, bool server)
+        : network_(network), clock_(clock), node_(node), server_(server) {}
     Task<Result<net::Message>> call(net::Address to, net::Message request, u64 limit_ns) override;
     void close();
     bool closed() const { return closed_; }
@@ -83,4 +89,4 @@ private:
     u64 lastCall_ = 0;
 };
 
-}  // namespace skua::sim
+} // namespace skua::sim

@@ -12,9 +12,12 @@ constexpr u32 kWorkers = 3;
 class Run {
 public:
     Run(const RunOptions& options, Counts& counts)
-        : options_(options), world_(options.seed, options.trace, counts), chaos_(draw()),
-          cluster_(world_, options.bugs, static_cast<u16>(2 + world_.random.below(3)), 1 + static_cast<u32>(world_.random.below(3)),
-                   4 + static_cast<u32>(world_.random.below(2)), policy(), !options.calm && world_.random.oneIn(3)) {}
+        : options_(options),
+          world_(options.seed, options.trace, counts),
+          chaos_(draw()),
+          cluster_(world_, options.bugs, static_cast<u16>(2 + world_.random.below(3)),
+                   1 + static_cast<u32>(world_.random.below(3)), 4 + static_cast<u32>(world_.random.below(2)), policy(),
+                   !options.calm && world_.random.oneIn(3)) {}
     ~Run() {
         for (auto& w : workers_) w->end();
         for (auto& m : cluster_.machines) m->crash();
@@ -46,6 +49,7 @@ private:
         f.delay = some[world_.random.below(4)];
         f.slow_disk = some[world_.random.below(3)];
         f.crashes = !world_.random.oneIn(5);
+        f.crash_busy = some[world_.random.below(4)];
         return f;
     }
     static Policy policy() {
@@ -57,11 +61,26 @@ private:
     void story() {
         cluster_.start();
         makeArenas();
-        world_.tell("faults lose={} repeat={} delay={} slow={} crashes={} drift={}", chaos_.lose, chaos_.repeat, chaos_.delay, chaos_.slow_disk,
-                    chaos_.crashes, cluster_.drifting);
+        world_.tell("faults lose={} repeat={} delay={} slow={} crashes={} drift={}", chaos_.lose, chaos_.repeat, chaos_.delay,
+                    chaos_.slow_disk, chaos_.crashes, cluster_.drifting);
+        // Seeds differ in how much happens at once, and on the same names.
+        const u64 rests[] = {300 * kMicrosecond, 3 * kMillisecond, 30 * kMillisecond};
+        crew_.rest_ns = rests[world_.random.below(3)];
+        const u32 shares[] = {150, 333, 700};
+        crew_.together = shares[world_.random.below(3)];
+        const u32 hands = 1 + static_cast<u32>(world_.random.below(2));
+        const u32 often = 4 + static_cast<u32>(world_.random.below(30));
+        if (!options_.calm)
+            crew_.began = [this, often] {
+                if (!healed_ && world_.random.oneIn(often))
+                    world_.after(world_.random.below(2 * kMillisecond), [this] {
+                        if (!healed_) chaos();
+                    });
+            };
         for (u32 i = 0; i < kWorkers; i++) {
             workers_.push_back(std::make_unique<Worker>(cluster_, crew_, i + 1, *arenas_[i + 1], *arenas_[0]));
             workers_.back()->left = options_.operations;
+            workers_.back()->hands = hands;
             workers_.back()->begin();
         }
         world_.faults = chaos_;
@@ -74,7 +93,8 @@ private:
         // Messages that are still somewhere arrive, or are too old.
         world_.quiet = false;
         world_.runUntil(world_.now() + 4 * kMinute);
-        if (!world_.runUntil([this] { return atRest(cluster_); }, kMinute)) world_.fail("transactions or messages between shards do not come to an end");
+        if (!world_.runUntil([this] { return atRest(cluster_); }, kMinute))
+            world_.fail("transactions or messages between shards do not come to an end");
         world_.tell("at rest");
         verifyInvariants(cluster_);
         for (auto& a : arenas_) verifyTree(cluster_, *a);
@@ -93,7 +113,8 @@ private:
         life->self = life;
         bool made = false;
         life->tasks.spawn(makeRoots(*life, made));
-        if (!world_.runUntil([&] { return made; }, kMinute)) world_.fail("the first directories could not be made within a minute");
+        if (!world_.runUntil([&] { return made; }, kMinute))
+            world_.fail("the first directories could not be made within a minute");
         life->die();
     }
     Task<> makeRoots(ClientLife& life, bool& made) {
@@ -112,15 +133,19 @@ private:
     }
 
     bool done(u64 limit_ns) {
-        return world_.runUntil([this] {
-            for (const auto& w : workers_) if (!w->idle()) return false;
-            return true;
-        }, limit_ns);
+        return world_.runUntil(
+            [this] {
+                for (const auto& w : workers_)
+                    if (!w->idle()) return false;
+                return true;
+            },
+            limit_ns);
     }
 
     void chaosSoon() {
         if (options_.calm) return;
-        const u64 pause = world_.quiet ? world_.random.between(kMinute, 20 * kMinute) : world_.random.between(20 * kMillisecond, 4 * kSecond);
+        const u64 pause =
+            world_.quiet ? world_.random.between(kMinute, 20 * kMinute) : world_.random.between(kSecond, 40 * kSecond);
         world_.after(pause, [this] {
             if (healed_) return;
             chaos();
@@ -135,11 +160,13 @@ private:
             world_.tell("night s={}", hours / kSecond);
             crew_.night = world_.now() + hours;
         }
+        Worker* w = workers_[world_.random.below(workers_.size())].get();
+        if (stops_ > 0 && world_.random.oneIn(25))
+            return stops_--, w->stop(world_.random.oneIn(3) ? world_.random.below(3 * kHour) : world_.random.below(8 * kMinute));
         if (!chaos_.crashes) return;
         const u64 what = world_.random.below(10);
         if (what < 6) return cluster_.crashOne();
         if (what < 8) return cluster_.cutOne();
-        Worker* w = workers_[world_.random.below(workers_.size())].get();
         w->crash();
         world_.after(world_.random.below(5 * kSecond), [w] { w->begin(); });
     }
@@ -154,7 +181,7 @@ private:
         cluster_.startAll();
         for (auto& w : workers_) w->begin();
         // Who was told of failures before is patient; messages under way arrive.
-        world_.runUntil(world_.now() + 5 * kMinute);
+        world_.runUntil(std::max(cluster_.stoppedUntil, world_.now() + 5 * kMinute));
         crew_.strict = true;
         for (auto& w : workers_) w->left = 12;
     }
@@ -166,22 +193,44 @@ private:
     Cluster cluster_;
     std::vector<std::unique_ptr<Arena>> arenas_;
     std::vector<std::unique_ptr<Worker>> workers_;
-    u32 nights_ = 0;
-    bool healed_ = false;               // no new faults
+    u32 nights_ = 0, stops_ = 3;
+    bool healed_ = false; // no new faults
 };
 
-}  // namespace
+} // namespace
 
 RunResult run(const RunOptions& options, Counts& counts) { return Run(options, counts).go(); }
 
 const std::vector<std::string>& mustHappen() {
-    static const std::vector<std::string> all{
-        "fault message lost", "fault answer lost", "fault message repeated", "fault message delayed", "fault message cut off",
-        "fault connection refused", "fault crash of registry", "fault crash of cdc", "fault crash of shard", "fault crash of blocks",
-        "fault crash of a client", "fault unsynced log writes lost", "fault crash after durable, before applied", "fault unsynced blocks lost",
-        "fault slow write", "fault address changed", "fault hours pass", "heard OutcomeUnknown", "heard Expired", "spans staged",
-        "block left out", "garbage erased", "sweep: keep", "sweep: referenced", "sweep: dead"};
+    static const std::vector<std::string> all{"fault message lost",
+                                              "fault answer lost",
+                                              "fault message repeated",
+                                              "fault message delayed",
+                                              "fault message cut off",
+                                              "fault connection refused",
+                                              "fault crash of registry",
+                                              "fault crash of cdc",
+                                              "fault crash of shard",
+                                              "fault crash of blocks",
+                                              "fault crash of a client",
+                                              "fault crash while busy",
+                                              "fault a client stopped",
+                                              "entries replayed",
+                                              "fault unsynced log writes lost",
+                                              "fault crash after durable, before applied",
+                                              "fault unsynced blocks lost",
+                                              "fault slow write",
+                                              "fault address changed",
+                                              "fault hours pass",
+                                              "heard OutcomeUnknown",
+                                              "heard Expired",
+                                              "spans staged",
+                                              "block left out",
+                                              "garbage erased",
+                                              "sweep: keep",
+                                              "sweep: referenced",
+                                              "sweep: dead"};
     return all;
 }
 
-}  // namespace skua::sim
+} // namespace skua::sim

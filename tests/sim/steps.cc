@@ -32,11 +32,13 @@ void Steps::again() {
 
 void Steps::unlockAll(State& s) const {
     std::erase_if(s.locks, [&](const Lock& l) { return l.op == op_.id; });
-    for (Past& past : s.pasts) if (past.lock == op_.id) past.lock = 0;
+    for (Past& past : s.pasts)
+        if (past.lock == op_.id) past.lock = 0;
 }
 
 bool Steps::locked(u32 dir, const std::string& name) const {
-    return std::any_of(s().locks.begin(), s().locks.end(), [&](const Lock& l) { return l.dir == dir && l.name == name && l.op != op_.id; });
+    return std::any_of(s().locks.begin(), s().locks.end(),
+                       [&](const Lock& l) { return l.dir == dir && l.name == name && l.op != op_.id; });
 }
 
 bool Steps::anyLockIn(u32 dir) const {
@@ -51,7 +53,8 @@ u32 Steps::openDir(InodeId id) const {
 
 bool Steps::surelyThere(u32 sym) const {
     if (s().countNames(sym) != 0) return true;
-    return std::any_of(s().pasts.begin(), s().pasts.end(), [&](const Past& p) { return p.node == sym && c_.now < p.since + kSurelyKept; });
+    return std::any_of(s().pasts.begin(), s().pasts.end(),
+                       [&](const Past& p) { return p.node == sym && c_.now < p.since + kSurelyKept; });
 }
 
 void Steps::toPast(State& s, u32 dir, const std::string& name, u32 node) const {
@@ -76,7 +79,8 @@ void Steps::bind(State& s, u32 sym) const {
 }
 
 u64 Steps::untilOf(const Past& past) const {
-    for (const auto& [op, until] : *c_.untils) if (op == past.op) return until;
+    for (const auto& [op, until] : *c_.untils)
+        if (op == past.op) return until;
     return 0;
 }
 
@@ -94,9 +98,10 @@ void Steps::addNode(State& s, Node node) const {
     s.nodes.insert(at, std::move(node));
 }
 
-template <class F> void Steps::onInode(F&& f) {
+template <class F>
+void Steps::onInode(F&& f) {
     const u32 sym = s().symOf(op_.inode);
-    if (sym == 0 || surelyGone(sym)) {      // forgotten here long ago: who knows
+    if (sym == 0 || surelyGone(sym)) { // forgotten here long ago: who knows
         Draft d = begin();
         finish(std::move(d), Code::NotFound);
         Draft e = begin();
@@ -182,7 +187,8 @@ void Steps::rmdir() {
         return next(std::move(d), 1);
     }
     if (p().pc == 1) {
-        for (const Name& n : s().names) if (n.dir == p().a) return refuse(Code::NotEmpty);
+        for (const Name& n : s().names)
+            if (n.dir == p().a) return refuse(Code::NotEmpty);
         if (anyLockIn(p().a)) return again();
         Draft d = begin();
         d.s().node(p().a)->closed = true;
@@ -205,7 +211,7 @@ void Steps::rename() {
         case 0: {
             const u32 moved = from == 0 ? 0 : s().find(from, op_.name);
             if (moved == 0 || s().symOf(op_.inode) != moved) return refuse(Code::NotFound);
-            if (to == 0) refuse(Code::NotFound);                    // RenameHere looks at both first
+            if (to == 0) refuse(Code::NotFound); // RenameHere looks at both first
             if (locked(from, op_.name)) return;
             if (same) return op_.flag ? refuse(Code::Exists, {{"", moved}}) : refuse(Code::Ok, {{"replaced", 0}});
             Draft d = begin();
@@ -232,7 +238,8 @@ void Steps::rename() {
             const u32 a = p().a, b = p().b;
             if (isDir(a) && from != to && s().within(to, a)) return refuse(Code::Invalid);
             if (isDir(b)) {
-                for (const Name& n : s().names) if (n.dir == b) return refuse(Code::NotEmpty);
+                for (const Name& n : s().names)
+                    if (n.dir == b) return refuse(Code::NotEmpty);
                 if (anyLockIn(b)) return again();
             }
             Draft d = begin();
@@ -439,7 +446,8 @@ void Steps::readDir() {
     const u32 dir = openDir(op_.dir);
     if (dir == 0) return refuse(Code::NotFound);
     std::vector<NameSym> names;
-    for (const Name& n : s().names) if (n.dir == dir) names.push_back({n.name, n.node});
+    for (const Name& n : s().names)
+        if (n.dir == dir) names.push_back({n.name, n.node});
     finish(begin(), Code::Ok, std::move(names));
 }
 
@@ -464,7 +472,8 @@ void Steps::xattr() {
         if (there) {
             at->value = op_.text;
         } else {
-            auto place = std::lower_bound(n.xattrs.begin(), n.xattrs.end(), op_.name, [](const Attribute& a, const std::string& name) { return a.name < name; });
+            auto place = std::lower_bound(n.xattrs.begin(), n.xattrs.end(), op_.name,
+                                          [](const Attribute& a, const std::string& name) { return a.name < name; });
             n.xattrs.insert(place, {op_.name, op_.text});
         }
         finish(std::move(d), Code::Ok);
@@ -485,7 +494,8 @@ void Steps::setContent() {
 
 void Steps::editContent() {
     onInode([&](Draft d, Node& n) {
-        if (n.content.content != op_.content || n.content.generation != op_.generation) return finish(std::move(d), Code::Conflict);
+        if (n.content.content != op_.content || n.content.generation != op_.generation)
+            return finish(std::move(d), Code::Conflict);
         Data& data = n.content.data;
         if (op_.data.in_line) {
             data = op_.data;
@@ -518,7 +528,8 @@ void Steps::restore() {
     const Node* there = sym == 0 ? nullptr : s().node(sym);
     bool sure = false;
     if (there)
-        for (const Content& c : there->past) sure = sure || (c.content == op_.content && c_.alone && c_.now < c.since + kSurelyKept);
+        for (const Content& c : there->past)
+            sure = sure || (c.content == op_.content && c_.alone && c_.now < c.since + kSurelyKept);
     if (!sure || !surelyThere(sym)) refuse(Code::NotFound);
     if (!there) return;
     for (std::size_t i = 0; i < there->past.size(); i++) {
@@ -553,31 +564,35 @@ void Steps::run() {
         case Kind::kUndeleteDir: return undeleteDir();
         case Kind::kLookup: return lookup();
         case Kind::kReadDir: return readDir();
-        case Kind::kGetAttr: return onInode([&](Draft d, Node& n) {
-            const std::string detail = attributes(n);
-            finish(std::move(d), Code::Ok, {}, detail);
-        });
-        case Kind::kOpen: return onInode([&](Draft d, Node& n) {
-            const std::string detail = attributes(n) + " " + show(n.content.data);
-            finish(std::move(d), Code::Ok, {}, detail);
-        });
-        case Kind::kReadLink: return onInode([&](Draft d, Node& n) {
-            const std::string target = n.target;
-            finish(std::move(d), Code::Ok, {}, target);
-        });
-        case Kind::kSetAttr: return onInode([&](Draft d, Node& n) {
-            n.mode = op_.mode;
-            const std::string detail = attributes(n);
-            finish(std::move(d), Code::Ok, {}, detail);
-        });
-        case Kind::kSetXattr: case Kind::kRemoveXattr: case Kind::kListXattr: return xattr();
+        case Kind::kGetAttr:
+            return onInode([&](Draft d, Node& n) {
+                const std::string detail = attributes(n);
+                finish(std::move(d), Code::Ok, {}, detail);
+            });
+        case Kind::kOpen:
+            return onInode([&](Draft d, Node& n) {
+                const std::string detail = attributes(n) + " " + show(n.content.data);
+                finish(std::move(d), Code::Ok, {}, detail);
+            });
+        case Kind::kReadLink:
+            return onInode([&](Draft d, Node& n) {
+                const std::string target = n.target;
+                finish(std::move(d), Code::Ok, {}, target);
+            });
+        case Kind::kSetAttr:
+            return onInode([&](Draft d, Node& n) {
+                n.mode = op_.mode;
+                const std::string detail = attributes(n);
+                finish(std::move(d), Code::Ok, {}, detail);
+            });
+        case Kind::kSetXattr:
+        case Kind::kRemoveXattr:
+        case Kind::kListXattr: return xattr();
         case Kind::kSetContent: return setContent();
         case Kind::kEditContent: return editContent();
         case Kind::kRestore: return restore();
-        case Kind::kPurge:
-            finish(begin(), Code::Ok);
-            return refuse(Code::NotFound);
+        case Kind::kPurge: finish(begin(), Code::Ok); return refuse(Code::NotFound);
     }
 }
 
-}  // namespace skua::sim
+} // namespace skua::sim

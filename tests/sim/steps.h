@@ -20,28 +20,29 @@ private:
     Draft begin() const { return {from_}; }
     Progress& mine(Draft& d) const { return d.config.going[which_]; }
     void finish(Draft d, Code code, std::vector<NameSym> names = {}, std::string detail = {}, bool any = false);
-    void refuse(Code code, std::vector<NameSym> names = {});        // from where we are, giving back locks
+    void refuse(Code code, std::vector<NameSym> names = {}); // from where we are, giving back locks
     void next(Draft d, u8 pc);
-    void again();                       // Locked: all over, later
+    void again(); // Locked: all over, later
     void unlockAll(State& s) const;
 
     const State& s() const { return from_.state; }
     const Progress& p() const { return from_.going[which_]; }
-    bool locked(u32 dir, const std::string& name) const;            // by another
+    bool locked(u32 dir, const std::string& name) const; // by another
     bool anyLockIn(u32 dir) const;
     // The directory, or 0 if it is closed or gone.
     u32 openDir(InodeId id) const;
-    bool surelyThere(u32 sym) const;    // its row cannot be gone
+    bool surelyThere(u32 sym) const; // its row cannot be gone
     bool surelyGone(u32 sym) const { return s().node(sym) == nullptr; }
     void toPast(State& s, u32 dir, const std::string& name, u32 node) const;
     std::string attributes(const Node& n) const;
-    bool isIt(u32 sym) const;           // may be what op.inode names
+    bool isIt(u32 sym) const; // may be what op.inode names
     void bind(State& s, u32 sym) const;
     u64 untilOf(const Past& past) const;
     Node fresh(InodeType type, u32 parent) const;
     void addNode(State& s, Node node) const;
     // On the inode op.inode: f(draft, node) where its row may be there, NotFound where it may be gone.
-    template <class F> void onInode(F&& f);
+    template <class F>
+    void onInode(F&& f);
 
     void create(bool replace);
     void mkdir();
@@ -67,4 +68,4 @@ private:
     std::vector<Config>& out_;
 };
 
-}  // namespace skua::sim
+} // namespace skua::sim

@@ -21,7 +21,8 @@ std::vector<store::Prefixed> shardRows(Cluster& cluster) {
     return all;
 }
 
-template <class Table> u64 countOf(const store::Reader& rows) {
+template <class Table>
+u64 countOf(const store::Reader& rows) {
     u64 n = 0;
     Table::scan(rows, typename Table::All{}, [&](const auto&, const auto&) {
         n++;
@@ -41,10 +42,11 @@ std::map<std::pair<BlockServiceId, BlockId>, u64> referenced(const store::Reader
     return all;
 }
 
-}  // namespace
+} // namespace
 
 bool atRest(Cluster& cluster) {
-    for (const auto& m : cluster.machines) if (!m->up()) return false;
+    for (const auto& m : cluster.machines)
+        if (!m->up()) return false;
     if (!cluster.machines[1]->life->server().leads(kCoordinatorGroup)) return false;
     const auto coordinator = cluster.rows(kCoordinatorGroup);
     if (countOf<cdc::Txns>(coordinator) != 0) return false;
@@ -76,18 +78,24 @@ void verifyInvariants(Cluster& cluster) {
         none("shard " + std::to_string(s), shard::invariants::checkShard(rows));
         // 8. No lock outlives its transaction; there is none any more.
         shard::Entries::scan(rows, shard::Entries::All{}, [&](const shard::EntryKey& key, const shard::Entry& row) {
-            if (row.lock != TxnId{}) world.fail(fmt::format("name {} of directory {:x} is locked by txn {}, which has ended", key.name, key.dir.value, row.lock.value));
+            if (row.lock != TxnId{})
+                world.fail(fmt::format("name {} of directory {:x} is locked by txn {}, which has ended", key.name, key.dir.value,
+                                       row.lock.value));
             return true;
         });
-        shard::PastEntries::scan(rows, shard::PastEntries::All{}, [&](const shard::PastEntryKey& key, const shard::PastEntryRow& row) {
-            if (row.lock != TxnId{}) world.fail(fmt::format("past name {} is locked by txn {}, which has ended", key.name, row.lock.value));
-            return true;
-        });
+        shard::PastEntries::scan(
+            rows, shard::PastEntries::All{}, [&](const shard::PastEntryKey& key, const shard::PastEntryRow& row) {
+                if (row.lock != TxnId{})
+                    world.fail(fmt::format("past name {} is locked by txn {}, which has ended", key.name, row.lock.value));
+                return true;
+            });
         for (const auto& [block, sum] : referenced(rows)) {
             const auto& [service, id] = block;
             bool there = false;
             for (const auto& m : cluster.services) there = there || (m->service == service && m->has(id, sum));
-            if (!there) world.fail(fmt::format("block {}/{} of content {:x} is referenced and not on service {}", id.reservation.value, id.n, id.content.value, service.value));
+            if (!there)
+                world.fail(fmt::format("block {}/{} of content {:x} is referenced and not on service {}", id.reservation.value,
+                                       id.n, id.content.value, service.value));
         }
     }
     none("across shards", shard::invariants::checkAcross(readers));
@@ -107,12 +115,13 @@ void verifyTree(Cluster& cluster, Arena& arena) {
         op.kind = Kind::kReadDir;
         op.dir = dir;
         Heard heard;
-        shard::Entries::scan(shards[dir.shard().value], shard::DirPrefix{dir}, [&](const shard::EntryKey& key, const shard::Entry& row) {
-            heard.names.emplace_back(key.name, row.target);
-            if (row.target.isDirectory()) dirs.push_back(row.target);
-            else inodes.insert(row.target);
-            return true;
-        });
+        shard::Entries::scan(shards[dir.shard().value], shard::DirPrefix{dir},
+                             [&](const shard::EntryKey& key, const shard::Entry& row) {
+                                 heard.names.emplace_back(key.name, row.target);
+                                 if (row.target.isDirectory()) dirs.push_back(row.target);
+                                 else inodes.insert(row.target);
+                                 return true;
+                             });
         std::sort(heard.names.begin(), heard.names.end());
         checker.observe(std::move(op), heard);
     }
@@ -139,7 +148,8 @@ void verifyTree(Cluster& cluster, Arena& arena) {
         for (const shard::Xattr& x : row->xattrs) heard.detail += x.name + "=" + x.value.value + " ";
         checker.observe(op, heard);
         const u32 links = checker.linksOf(inode);
-        if (row->nlink != static_cast<i32>(links)) world.fail(fmt::format("inode {:x} has nlink {} and {} names", inode.value, row->nlink, links));
+        if (row->nlink != static_cast<i32>(links))
+            world.fail(fmt::format("inode {:x} has nlink {} and {} names", inode.value, row->nlink, links));
     }
 }
 
@@ -162,7 +172,8 @@ void verifyNothingLeft(Cluster& cluster) {
         zero("replaced blocks", countOf<shard::Replaced>(rows));
         zero("things to expire", countOf<shard::Expiries>(rows));
         shard::Inodes::scan(rows, shard::Inodes::All{}, [&](const shard::InodeKey& key, const shard::Inode& row) {
-            if (row.directory ? row.directory->closed : row.nlink <= 0) world.fail(fmt::format("inode {:x} has no name and is still there", key.inode.value));
+            if (row.directory ? row.directory->closed : row.nlink <= 0)
+                world.fail(fmt::format("inode {:x} has no name and is still there", key.inode.value));
             return true;
         });
         wanted.merge(referenced(rows));
@@ -170,7 +181,8 @@ void verifyNothingLeft(Cluster& cluster) {
     for (const auto& service : cluster.services)
         for (const auto& [id, block] : service->blocks)
             if (!wanted.contains({service->service, id}))
-                world.fail(fmt::format("{} still has block {}/{} of content {:x}, which nothing names", service->name, id.reservation.value, id.n, id.content.value));
+                world.fail(fmt::format("{} still has block {}/{} of content {:x}, which nothing names", service->name,
+                                       id.reservation.value, id.n, id.content.value));
 }
 
-}  // namespace skua::sim
+} // namespace skua::sim

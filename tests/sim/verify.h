@@ -17,4 +17,4 @@ void verifyTree(Cluster& cluster, Arena& arena);
 // services have what is referenced and nothing else.
 void verifyNothingLeft(Cluster& cluster);
 
-}  // namespace skua::sim
+} // namespace skua::sim

@@ -4,6 +4,10 @@
 
 namespace skua::sim {
 
+namespace {
+constexpr std::size_t kMostPending = 5;
+}
+
 // --- an arena --------------------------------------------------------------------------------------------------
 
 void Arena::learn(InodeId inode) {
@@ -31,10 +35,12 @@ client::ClientOptions optionsOf(Cluster& cluster, net::CallerLimits limits) {
     return o;
 }
 
-}  // namespace
+} // namespace
 
 ClientLife::ClientLife(Cluster& cluster, u32 node, net::CallerLimits limits, i64 rate_ppm)
-    : world(cluster.world), clock(world, rate_ppm, kHour, 0), transport(cluster.network, clock, node, false),
+    : world(cluster.world),
+      clock(world, rate_ppm, kHour, 0),
+      transport(cluster.network, clock, node, false),
       client(clock, transport, optionsOf(cluster, limits)) {}
 
 ClientLife::~ClientLife() { CHECK(tasks.running() == 0); }
@@ -61,9 +67,13 @@ Task<> ClientLife::bury() {
 // --- a worker ----------------------------------------------------------------------------------------------------
 
 Worker::Worker(Cluster& cluster, Crew& crew, u32 number, Arena& own, Arena& shared)
-    : cluster_(cluster), world_(cluster.world), crew_(crew), number_(number), node_(++cluster.nodes), own_(own), shared_(shared) {
-    crew_.awake++;
-}
+    : cluster_(cluster),
+      world_(cluster.world),
+      crew_(crew),
+      number_(number),
+      node_(++cluster.nodes),
+      own_(own),
+      shared_(shared) {}
 
 Worker::~Worker() = default;
 
@@ -88,6 +98,14 @@ void Worker::crash() {
     Life life = std::move(life_);
     life_.reset();
     life->die();
+    cluster_.network.stop(node_, 0); // the next one is not stopped
+}
+
+void Worker::stop(u64 ns) {
+    if (!life_) return;
+    world_.tell("client {} stops s={}", number_, ns / kSecond);
+    world_.count("fault a client stopped");
+    cluster_.stop(life_->clock, node_, ns);
 }
 
 void Worker::end() {
@@ -98,16 +116,14 @@ void Worker::end() {
 }
 
 Task<> Worker::nap(Life life, u64 ns) {
-    const bool is_long = ns > kMinute && !sleeping_;
+    const bool is_long = ns > kMinute;
     if (is_long) {
-        sleeping_ = true;
         crew_.awake--;
         world_.quiet = crew_.awake == 0;
     }
     auto wait = life->stop.wait(life->clock, ns);
     (void)co_await wait;
     if (is_long) {
-        sleeping_ = false;
         crew_.awake++;
         world_.quiet = false;
     }
@@ -115,9 +131,26 @@ Task<> Worker::nap(Life life, u64 ns) {
 }
 
 Task<> Worker::work(Life life) {
-    auto started = co_await life->client.start(10 * kMinute);
-    if (life->dead) co_return Ok{};
-    if (!started) world_.fail("a client found no registry within 10 minutes");
+    for (bool started = false; !started;) {
+        auto start = co_await life->client.start(10 * kMinute);
+        if (life->dead) co_return Ok{};
+        started = start.has_value();
+        if (started || world_.now() < life->clock.stoppedUntil() + kMinute) continue;
+        world_.fail("a client found no registry within 10 minutes");
+    }
+    for (u32 i = 0; i < hands; i++) life->tasks.spawn(hand(life));
+    co_return Ok{};
+}
+
+Task<> Worker::hand(Life life) {
+    crew_.awake++;
+    world_.quiet = false;
+    co_await handWork(life);
+    crew_.awake--;
+    co_return Ok{};
+}
+
+Task<> Worker::handWork(Life life) {
     while (!life->dead) {
         if (left == 0) {
             (void)co_await nap(life, 10 * kSecond);
@@ -128,15 +161,27 @@ Task<> Worker::work(Life life) {
             (void)co_await nap(life, until);
             if (life->dead) break;
         }
-        const bool together = world_.random.oneIn(3);
+        const bool together = world_.chance(crew_.together);
         Arena& arena = together ? shared_ : own_;
+        if (left == 0) continue;
+        // What nobody heard the end of may still happen for a while: more of it cannot be told apart.
+        arena.checker.forget();
+        if (arena.checker.pending() >= kMostPending) {
+            const u64 ns = arena.checker.uncertain() >= kMostPending - 1 ? kMinute : kMillisecond;
+            (void)co_await nap(life, ns);
+            continue;
+        }
         const u64 began = world_.now();
+        left--;
+        busy_++;
+        if (crew_.began) crew_.began();
         (void)co_await one(life, arena);
+        busy_--;
         crew_.operations++;
         if (life->dead) break;
-        if (left > 0) left--;
-        if (crew_.strict && world_.now() - began > kMinute) world_.fail(fmt::format("nothing fails any more, and client {} waited over a minute", number_));
-        u64 rest = world_.random.below(30 * kMillisecond);
+        if (crew_.strict && world_.now() - began > kMinute)
+            world_.fail(fmt::format("nothing fails any more, and client {} waited over a minute", number_));
+        u64 rest = world_.random.below(crew_.rest_ns);
         if (!crew_.strict && world_.random.oneIn(30)) rest = world_.random.below(20 * kSecond);
         (void)co_await nap(life, rest);
     }
@@ -145,16 +190,36 @@ Task<> Worker::work(Life life) {
 
 Task<> Worker::one(Life life, Arena& arena) {
     switch (world_.random.below(32)) {
-        case 0: case 1: case 2: case 3: case 4: co_return co_await create(life, arena);
-        case 5: case 6: co_return co_await content(life, arena);
-        case 7: case 8: co_return co_await edit(life, arena);
-        case 9: case 10: case 11: case 12: case 13: case 14: co_return co_await names(life, arena);
-        case 15: case 16: case 17: case 18: co_return co_await moves(life, arena, false);
+        case 0:
+        case 1:
+        case 2:
+        case 3:
+        case 4: co_return co_await create(life, arena);
+        case 5:
+        case 6: co_return co_await content(life, arena);
+        case 7:
+        case 8: co_return co_await edit(life, arena);
+        case 9:
+        case 10:
+        case 11:
+        case 12:
+        case 13:
+        case 14: co_return co_await names(life, arena);
+        case 15:
+        case 16:
+        case 17:
+        case 18: co_return co_await moves(life, arena, false);
         case 19: co_return co_await moves(life, arena, true);
-        case 20: case 21: co_return co_await link(life, arena);
-        case 22: case 23: case 24: case 25: co_return co_await reads(life, arena);
-        case 26: case 27: co_return co_await attributes(life, arena);
-        case 28: case 29: co_return co_await past(life, arena);
+        case 20:
+        case 21: co_return co_await link(life, arena);
+        case 22:
+        case 23:
+        case 24:
+        case 25: co_return co_await reads(life, arena);
+        case 26:
+        case 27: co_return co_await attributes(life, arena);
+        case 28:
+        case 29: co_return co_await past(life, arena);
         case 30: co_return co_await pastContents(life, arena);
         default: co_return co_await other(life, arena);
     }
@@ -177,17 +242,22 @@ Worker::Took Worker::took(Life life, Arena& arena, u32 id, const Error* error, H
     }
     if (!error) return Took::kAnswer;
     switch (error->code) {
-        case Code::Unavailable: case Code::Busy: case Code::Locked: case Code::NotLeader:
+        case Code::Unavailable:
+        case Code::Busy:
+        case Code::Locked:
+        case Code::NotLeader:
             world_.count(std::string("heard ") + std::string(name(error->code)));
-            if (crew_.strict) world_.fail(fmt::format("nothing fails any more, and client {} heard {}", number_, error->message()));
+            if (crew_.strict)
+                world_.fail(fmt::format("nothing fails any more, and client {} heard {}", number_, error->message()));
             arena.checker.nothingHappened(id);
             return Took::kNothing;
         case Code::OutcomeUnknown:
             world_.count("heard OutcomeUnknown");
-            if (crew_.strict) world_.fail(fmt::format("nothing fails any more, and client {} heard {}", number_, error->message()));
+            if (crew_.strict)
+                world_.fail(fmt::format("nothing fails any more, and client {} heard {}", number_, error->message()));
             arena.checker.uncertain(id);
             return Took::kNothing;
-        case Code::Expired:         // a reservation that lapsed while he slept
+        case Code::Expired: // a reservation that lapsed while he slept
             world_.count("heard Expired");
             arena.checker.nothingHappened(id);
             return Took::kNothing;
@@ -230,6 +300,8 @@ Data dataOf(const shard::Open::Reply& open) {
     return d;
 }
 
-std::string textOf(const Attributes& a) { return attributesText(a.inode.type(), a.mode, a.size, a.content.value, a.generation.value); }
+std::string textOf(const Attributes& a) {
+    return attributesText(a.inode.type(), a.mode, a.size, a.content.value, a.generation.value);
+}
 
-}  // namespace skua::sim
+} // namespace skua::sim

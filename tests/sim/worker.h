@@ -11,7 +11,10 @@ namespace skua::sim {
 
 // A part of the tree, with what its users know of it: perhaps no longer true.
 struct Arena {
-    Arena(World& world, std::string name, InodeId root, std::vector<std::string> names) : checker(world, name, root), root(root), names(std::move(names)) { dirs.push_back(root); }
+    Arena(World& world, std::string name, InodeId root, std::vector<std::string> names)
+        : checker(world, name, root), root(root), names(std::move(names)) {
+        dirs.push_back(root);
+    }
     Checker checker;
     const InodeId root;
     const std::vector<std::string> names;
@@ -24,7 +27,7 @@ struct Arena {
 struct ClientLife {
     ClientLife(Cluster& cluster, u32 node, net::CallerLimits limits, i64 rate_ppm);
     ~ClientLife();
-    void die();                         // what it has under way ends soon; then it lets go of itself
+    void die(); // what it has under way ends soon; then it lets go of itself
     Task<> bury();
 
     World& world;
@@ -40,9 +43,12 @@ struct ClientLife {
 
 // What all workers of a run share.
 struct Crew {
-    u32 awake = 0;                      // not in a long sleep
-    u64 night = 0;                      // everybody sleeps until then
-    bool strict = false;                // nothing fails any more: every answer must come, soon
+    u32 awake = 0;                   // hands that are not in a long sleep
+    u64 rest_ns = 30 * kMillisecond; // at most, between two operations
+    u32 together = 333;              // of 1000 operations: on what all share
+    std::function<void()> began;     // an operation begins
+    u64 night = 0;                   // everybody sleeps until then
+    bool strict = false;             // nothing fails any more: every answer must come, soon
     u64 operations = 0;
 };
 
@@ -54,10 +60,12 @@ public:
     // Begins a life, if he has none, that does `left` operations.
     void begin();
     void crash();
-    void end();                         // leaves in good order
-    bool idle() const { return left == 0; }
+    void stop(u64 ns); // his process, as by SIGSTOP
+    void end();        // leaves in good order
+    bool idle() const { return left == 0 && busy_ == 0; }
 
     u32 left = 0;
+    u32 hands = 1; // of a life: what he does at once
 
 private:
     // What is done with an answer that is none.
@@ -65,6 +73,8 @@ private:
     using Life = std::shared_ptr<ClientLife>;
 
     Task<> work(Life life);
+    Task<> hand(Life life);
+    Task<> handWork(Life life);
     Task<> nap(Life life, u64 ns);
     Task<> one(Life life, Arena& arena);
     Task<> verify(Life life, Arena& arena, InodeId dir, std::string name);
@@ -102,10 +112,10 @@ private:
     Arena& shared_;
     Life life_;
     u64 tags_ = 0;
-    bool sleeping_ = false;
+    u32 busy_ = 0;
 };
 
 Data dataOf(const shard::Open::Reply& open);
 std::string textOf(const Attributes& a);
 
-}  // namespace skua::sim
+} // namespace skua::sim

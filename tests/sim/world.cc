@@ -21,6 +21,12 @@ bool World::step() {
     Event event = std::move(first->second);
     events_.erase(first);
     events++;
+    if (event.timer && event.clock->stopped_until_ > now_) {
+        const Key later{event.clock->stopped_until_, ++order_};
+        event.clock->where_[event.timer] = later;
+        events_.emplace(later, std::move(event));
+        return true;
+    }
     if (event.timer) event.clock->fire(*event.timer);
     else event.what();
     ReadyQueue::drain();
@@ -53,7 +59,8 @@ void World::fail(const std::string& why) {
     if (!trace_)
         for (const auto& line : lately_) std::printf("%s\n", line.c_str());
     const auto seed = static_cast<unsigned long long>(seed_);
-    std::printf("seed %llu failed after %.6f s: %s\nreplay it with: make sim SEED=%llu TRACE=1\n", seed, static_cast<double>(now_) / 1e9, why.c_str(), seed);
+    std::printf("seed %llu failed after %.6f s: %s\nreplay it with: make sim SEED=%llu TRACE=1\n", seed,
+                static_cast<double>(now_) / 1e9, why.c_str(), seed);
     std::fflush(stdout);
     std::_Exit(1);
 }
@@ -69,7 +76,8 @@ Wall NodeClock::wall() { return Wall{static_cast<u64>(static_cast<i64>(kBegin + 
 
 void NodeClock::insert(Timer& t) {
     const u64 local = at(t).value > base_ ? at(t).value - base_ : 0;
-    const u64 passed = static_cast<u64>((static_cast<__int128>(local) * 1'000'000 + 1'000'000 + rate_ppm_ - 1) / (1'000'000 + rate_ppm_));
+    const u64 passed =
+        static_cast<u64>((static_cast<__int128>(local) * 1'000'000 + 1'000'000 + rate_ppm_ - 1) / (1'000'000 + rate_ppm_));
     const World::Key key{std::max(from_ + passed, world_.now()), ++world_.order_};
     world_.events_.emplace(key, World::Event{{}, &t, this});
     where_[&t] = key;
@@ -88,4 +96,4 @@ void NodeClock::fire(Timer& t) {
     t.fire();
 }
 
-}  // namespace skua::sim
+} // namespace skua::sim

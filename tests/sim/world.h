@@ -22,9 +22,10 @@ namespace skua::sim {
 
 // What may go wrong just now. All zero: nothing.
 struct Faults {
-    u32 lose = 0, repeat = 0, delay = 0;    // of 1000 messages
-    u32 slow_disk = 0;                      // of 1000 writes to a log
+    u32 lose = 0, repeat = 0, delay = 0; // of 1000 messages
+    u32 slow_disk = 0;                   // of 1000 writes to a log
     bool crashes = false;
+    u32 crash_busy = 0; // of 1000 moments at which a server has just begun something
 };
 
 // How often something happened, over a batch of runs.
@@ -45,7 +46,10 @@ public:
     // Until `done`, at most `limit_ns`; false: it did not come.
     bool runUntil(const std::function<bool()>& done, u64 limit_ns);
 
-    template <class... A> void tell(fmt::format_string<A...> f, A&&... a) { line(fmt::format(f, std::forward<A>(a)...)); }
+    template <class... A>
+    void tell(fmt::format_string<A...> f, A&&... a) {
+        line(fmt::format(f, std::forward<A>(a)...));
+    }
     void count(const std::string& what) { counts_[what]++; }
     // Tells the last events, why, and the seed, and ends the process: coroutines cannot be thrown through.
     [[noreturn]] void fail(const std::string& why);
@@ -54,9 +58,9 @@ public:
 
     Random random;
     Faults faults;
-    bool quiet = false;         // hours pass: ticks and heartbeats are seldom
+    bool quiet = false; // hours pass: ticks and heartbeats are seldom
     u64 events = 0;
-    u64 print() const { return print_; }            // of the whole story
+    u64 print() const { return print_; } // of the whole story
 
 private:
     friend class NodeClock;
@@ -84,6 +88,9 @@ public:
     ~NodeClock();
     Monotonic now() override;
     Wall wall() override;
+    // The process is stopped (SIGSTOP) until then: its timers fire late, its clock goes on.
+    void stopUntil(u64 when) { stopped_until_ = when; }
+    u64 stoppedUntil() const { return stopped_until_; }
 
 private:
     friend class World;
@@ -96,9 +103,10 @@ private:
     const u64 base_;
     const i64 wall_offset_;
     const u64 from_;
-    std::map<Timer*, World::Key> where_;        // only looked up, never walked
+    u64 stopped_until_ = 0;
+    std::map<Timer*, World::Key> where_; // only looked up, never walked
 };
 
-inline constexpr u64 kBegin = 1'700'000'000 * kSecond;      // of wall time
+inline constexpr u64 kBegin = 1'700'000'000 * kSecond; // of wall time
 
-}  // namespace skua::sim
+} // namespace skua::sim
