@@ -22,7 +22,7 @@ namespace {
 struct RunFlags {
     Common common;
     std::string name, disk_class, address_file;
-    u64 ahead_mib = 64, scrub_days = 14, spin_us = 30;
+    u64 ahead_mib = 64, scrub_days = 14, spin_us = 0;
 };
 
 int fail(const Error& e) {

@@ -15,17 +15,21 @@
 #include "client/metadata.h"
 #include "client/services.h"
 
+namespace skua {
+class Offload;
+}
+
 namespace skua::client {
 
 struct ClientOptions {
-    std::vector<std::string> registry;              // addresses to begin with
-    ClientId client;                                // never 0; drawn anew for every process
+    std::vector<std::string> registry; // addresses to begin with
+    ClientId client;                   // never 0; drawn anew for every process
     u64 seed = 1;
-    net::CallerLimits limits;                       // of metadata; a mount sets total_ns 0
-    u64 span_budget = 160u << 20;                   // bytes of spans being written, beyond one per writer
-    u64 read_ahead_budget = 128u << 20;             // bytes of read-ahead of all readers together
-    u64 read_ahead_most = 16u << 20;                // of one reader
-    u64 read_limit_ns = kMinute;                    // a read whose services are away fails after that; 0: never
+    net::CallerLimits limits;           // of metadata; a mount sets total_ns 0
+    u64 span_budget = 160u << 20;       // bytes of spans being written, beyond one per writer
+    u64 read_ahead_budget = 128u << 20; // bytes of read-ahead of all readers together
+    u64 read_ahead_most = 16u << 20;    // of one reader
+    u64 read_limit_ns = kMinute;        // a read whose services are away fails after that; 0: never
 };
 
 // Counts what is in memory; never waits.
@@ -37,7 +41,7 @@ public:
         free_ -= static_cast<i64>(bytes);
         return true;
     }
-    void take(u64 bytes) { free_ -= static_cast<i64>(bytes); }      // may overdraw
+    void take(u64 bytes) { free_ -= static_cast<i64>(bytes); } // may overdraw
     void give(u64 bytes) { free_ += static_cast<i64>(bytes); }
 
 private:
@@ -59,8 +63,12 @@ public:
     Cluster cluster;
     Services services;
     Metadata metadata;
-    BufferPool blocks;              // of 4 MiB: one block being written
+    BufferPool blocks; // of 4 MiB: one block being written
     Budget spanBudget, readAheadBudget;
+
+    // A thread for parity and sums of long files (client.h's owner keeps it until after stopped()). Null, as in the
+    // simulator: the clock's thread does it.
+    Offload* coder = nullptr;
 
     // For blocks of up to `size` bytes; not zeroed.
     Buffer blockBuffer(std::size_t size);
@@ -69,4 +77,4 @@ public:
 // The same error, with the object's path in front of the detail.
 Error withPath(const Error& error, std::string_view path);
 
-}  // namespace skua::client
+} // namespace skua::client

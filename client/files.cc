@@ -115,7 +115,8 @@ Task<Result<>> FileSystem::rename(std::string from, std::string to, RenameFlags 
     CO_TRY(Place source, co_await resolveExisting(client_.metadata, from, Follow::kNotLast));
     CO_TRY(Place target, co_await resolve(client_.metadata, to, Follow::kNotLast));
     if (source.name.empty() || target.name.empty()) co_return Error(Code::Busy, "/: the root stays where it is");
-    auto done = co_await client_.metadata.rename(source.dir, source.name, target.dir, target.name, source.attributes->inode, flags);
+    auto done =
+        co_await client_.metadata.rename(source.dir, source.name, target.dir, target.name, source.attributes->inode, flags);
     if (!done) co_return withPath(done.error(), source.path + " -> " + target.path);
     co_return Ok{};
 }
@@ -153,6 +154,13 @@ Task<Result<Attributes>> FileSystem::putFile(std::string path, PutOptions option
 Task<Result<Attributes>> FileSystem::putFileAt(InodeId dir, std::string name, PutOptions options, Source& source) {
     CO_TRY(Policy policy, co_await client_.metadata.policyOf(dir));
     FileWriter writer(client_, std::move(policy), dir.shard());
+    for (;;) {
+        const Source::Direct direct = source.direct();
+        if (direct.bytes == 0) break;
+        CO_TRY(const u64 taken, co_await writer.appendFrom(direct.read, direct.at, direct.bytes));
+        source.taken(taken);
+        if (taken == 0) break;
+    }
     for (;;) {
         CO_TRY(Source::Some some, co_await source.next());
         if (some.hole > 0) {
@@ -299,4 +307,4 @@ Task<Result<FsSpace>> FileSystem::space() {
     co_return s;
 }
 
-}  // namespace skua::client
+} // namespace skua::client

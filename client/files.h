@@ -28,6 +28,13 @@ public:
         u64 hole = 0;
     };
     virtual Task<Result<Some>> next() = 0;
+    // Where bytes can be had without a copy: so many from here on, by `read` on any thread. Asked before next().
+    struct Direct {
+        u64 at = 0, bytes = 0;
+        StripeRead read;
+    };
+    virtual Direct direct() { return {}; }
+    virtual void taken(u64) {} // of direct(): next() goes on behind them
 };
 class MemorySource final : public Source {
 public:
@@ -56,17 +63,17 @@ struct PutOptions {
     u32 mode = 0644;
     Owner owner;
     std::optional<Wall> atime, mtime;
-    bool replace = true;                // false: Exists if the name is taken
+    bool replace = true; // false: Exists if the name is taken
     std::vector<shard::Xattr> xattrs;
 };
 struct Listed {
     std::string name;
     InodeId inode;
-    std::optional<Attributes> attributes;   // none: it vanished meanwhile
+    std::optional<Attributes> attributes; // none: it vanished meanwhile
 };
 struct FsSpace {
-    u64 capacity = 0, free = 0, used = 0;   // bytes of all disks, raw
-    u64 free_logical = 0;                   // after redundancy by the default policy
+    u64 capacity = 0, free = 0, used = 0; // bytes of all disks, raw
+    u64 free_logical = 0;                 // after redundancy by the default policy
     u64 capacity_logical = 0;
     u64 inodes = 0, files = 0, directories = 0, bytes = 0, past_bytes = 0;
     u32 disks = 0, disks_up = 0;
@@ -105,7 +112,7 @@ public:
 
     Task<Result<Attributes>> chmod(std::string path, u32 mode);
     Task<Result<Attributes>> chown(std::string path, std::optional<u32> uid, std::optional<u32> gid);
-    Task<Result<Attributes>> utimes(std::string path, std::optional<Wall> atime, std::optional<Wall> mtime);    // none: now
+    Task<Result<Attributes>> utimes(std::string path, std::optional<Wall> atime, std::optional<Wall> mtime); // none: now
     Task<Result<Attributes>> truncate(std::string path, u64 size);
 
     Task<Result<FsSpace>> space();
@@ -120,7 +127,7 @@ public:
 
 private:
     struct Removing {
-        Semaphore permits{32};                  // requests at a time
+        Semaphore permits{32}; // requests at a time
         bool now = false;
         std::function<void(u64)> progress;
         u64 done = 0;
@@ -137,4 +144,4 @@ private:
     Client& client_;
 };
 
-}  // namespace skua::client
+} // namespace skua::client

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include "client/client.h"
+#include "core/async/offload.h"
 #include "core/async/ring.h"
 #include "core/base/config.h"
 #include "core/net/pool.h"
@@ -17,12 +18,12 @@
 namespace skua::client {
 
 struct ProcessOptions {
-    std::string config;                     // --config; empty: searched
-    std::vector<std::string> registry;      // --registry; empty: from the configuration
+    std::string config;                // --config; empty: searched
+    std::vector<std::string> registry; // --registry; empty: from the configuration
     RingOptions ring;
     net::PoolOptions pool;
-    ClientOptions client;                   // registry, client id and seed are filled in
-    u64 start_limit_ns = 30 * kSecond;      // for the first map
+    ClientOptions client;              // registry, client id and seed are filled in
+    u64 start_limit_ns = 30 * kSecond; // for the first map
 };
 
 class Process {
@@ -37,14 +38,18 @@ public:
     Client& client() { return *client_; }
     const Config& config() const { return config_; }
 
-    template <class T> T run(Task<T> task) { return runBlocking(*ring_, std::move(task)); }
+    template <class T>
+    T run(Task<T> task) {
+        return runBlocking(*ring_, std::move(task));
+    }
 
 private:
     Process() = default;
     Config config_;
     std::unique_ptr<Ring> ring_;
     std::unique_ptr<net::Pool> pool_;
+    std::unique_ptr<Offload> coder_; // one thread: what it is given is done in that order
     std::unique_ptr<Client> client_;
 };
 
-}  // namespace skua::client
+} // namespace skua::client

@@ -3,14 +3,20 @@
 
 #include <algorithm>
 #include <cstring>
+#include "core/async/offload.h"
 #include "core/data/checksum.h"
 #include "core/data/erasure.h"
 
 namespace skua::client {
 
+namespace {
+constexpr u32 kWorthTheCoder = 256u << 10; // bytes of a stripe: shorter ones are done before another thread wakes
+}
+
 SpanJob::SpanJob(Client& c, NewId id_, ContentId content_, const Policy& policy_, u64 offset_, u64 length_known)
     : client(c), id(std::move(id_)), content(content_), policy(policy_), offset(offset_) {
-    most = length_known != 0 ? static_cast<u32>(std::min<u64>(length_known, geometry::maxSpan(policy))) : geometry::maxSpan(policy);
+    most =
+        length_known != 0 ? static_cast<u32>(std::min<u64>(length_known, geometry::maxSpan(policy))) : geometry::maxSpan(policy);
     if (length_known != 0) choose(most);
 }
 
@@ -21,7 +27,7 @@ void SpanJob::choose(u32 length) {
     blocks.resize(geometry.blocks());
     for (auto& b : blocks) {
         b.bytes = client.blockBuffer(block_length);
-        b.plain.reserve(block_length / kPage);
+        b.plain.resize(block_length / kPage);
     }
 }
 
@@ -77,17 +83,63 @@ void SpanJob::lay(std::span<const u8> bytes) {
     }
 }
 
-// One stripe is whole: parity and sums.
+bool SpanJob::read(const StripeRead& from, u64 at) {
+    const u32 cell = geometry.cell, stripe = cell * geometry.data;
+    CHECK(chosen && client.coder && filled % stripe == 0);
+    const u32 s = filled / stripe;
+    if (room() < stripe || !head.empty() || static_cast<u64>(s + 1) * cell > blocks[0].bytes.size()) return false;
+    filled += stripe;
+    sealed = s + 1;
+    sealing++;
+    client.services.background().spawn(sealByCoder(shared_from_this(), s * cell, cell, from, at));
+    return true;
+}
+
+Task<> SpanJob::sealByCoder(std::shared_ptr<SpanJob> job, u32 block_offset, u32 cell, StripeRead read, u64 at) {
+    Result<> done = Ok{};
+    std::function<void()> work = [&] {
+        if (read) {
+            iovec cells[kMaxData];
+            for (u32 i = 0; i < job->geometry.data; i++) cells[i] = {job->blocks[i].bytes.data() + block_offset, cell};
+            done = read(at, std::span<const iovec>(cells, job->geometry.data));
+            if (!done) return;
+        }
+        job->encode(block_offset, cell);
+    };
+    auto running = job->client.coder->run(std::move(work));
+    co_await running;
+    job->sealing--;
+    if (!done && job->error.code == Code::Ok) job->error = done.error();
+    job->encoded(block_offset, cell);
+    co_return Ok{};
+}
+
+// One stripe is whole: parity and sums. By the coder if there is one and it is worth it, or if it has earlier stripes.
 void SpanJob::seal(u32 block_offset, u32 cell) {
+    if (client.coder && (sealing > 0 || geometry.data * cell >= kWorthTheCoder)) {
+        sealing++;
+        client.services.background().spawn(sealByCoder(shared_from_this(), block_offset, cell, {}, 0));
+        return;
+    }
+    encode(block_offset, cell);
+    encoded(block_offset, cell);
+}
+
+// On any thread: touches these cells and their sums only.
+void SpanJob::encode(u32 block_offset, u32 cell) {
     const u8* data[kMaxData];
     u8* parity[kMaxParity];
     for (u32 i = 0; i < geometry.data; i++) data[i] = blocks[i].bytes.data() + block_offset;
     for (u32 i = 0; i < geometry.parity; i++) parity[i] = blocks[geometry.data + i].bytes.data() + block_offset;
     if (geometry.parity > 0) Erasure::of(geometry.data, geometry.parity).encode(data, parity, cell);
     for (auto& b : blocks) {
-        for (u32 at = block_offset; at < block_offset + cell; at += kPage) b.plain.push_back(plainSum(b.bytes.data() + at, kPage));
-        b.ready = block_offset + cell;
+        for (u32 at = block_offset; at < block_offset + cell; at += kPage)
+            b.plain[at / kPage] = plainSum(b.bytes.data() + at, kPage);
     }
+}
+
+void SpanJob::encoded(u32 block_offset, u32 cell) {
+    for (auto& b : blocks) b.ready = block_offset + cell;
     changed.pulse();
 }
 
@@ -117,7 +169,9 @@ void SpanJob::complete() {
         for (u32 p = 0; p < gathered;) {
             const u32 in_cell = p % geometry.cell;
             const u32 n = std::min(gathered - p, geometry.cell - in_cell);
-            rest.append(reinterpret_cast<const char*>(blocks[p / geometry.cell].bytes.data()) + static_cast<u64>(sealed) * geometry.cell + in_cell, n);
+            rest.append(reinterpret_cast<const char*>(blocks[p / geometry.cell].bytes.data()) +
+                            static_cast<u64>(sealed) * geometry.cell + in_cell,
+                        n);
             p += n;
         }
         rest += head;
@@ -134,13 +188,11 @@ void SpanJob::complete() {
     changed.pulse();
 }
 
-u64 SpanJob::blockSum(u32 index) const {
-    return plainSum(blocks[index].plain.data(), blocks[index].plain.size() * sizeof(u64));
-}
+u64 SpanJob::blockSum(u32 index) const { return plainSum(blocks[index].plain.data(), blocks[index].ready / kPage * sizeof(u64)); }
 
 void SpanJob::abandon() {
     completed = abandoned = true;
     changed.pulse();
 }
 
-}  // namespace skua::client
+} // namespace skua::client

@@ -9,10 +9,10 @@ namespace skua::client {
 
 namespace {
 
-constexpr u64 kCallLimit = 8 * kSecond;             // of one request to a block service
+constexpr u64 kCallLimit = 8 * kSecond; // of one request to a block service
 constexpr u64 kSlowAtLeast = 500 * kMillisecond, kSlowTimes = 3;
-constexpr u64 kPlaceFor = 5 * kSecond;              // how long a span waits for enough services
-constexpr std::size_t kAttemptsMost = 8;            // of one block
+constexpr u64 kPlaceFor = 5 * kSecond;   // how long a span waits for enough services
+constexpr std::size_t kAttemptsMost = 8; // of one block
 
 std::vector<u64> label(const BlockJob& block, const BlockId& id, u32 first, u32 pages) {
     const BlockMix mix(id);
@@ -57,7 +57,7 @@ Task<Result<Receipt>> stream(std::shared_ptr<SpanJob> job, u32 index, std::share
             break;
         }
         const u32 there = block.ready - sent;
-        if (there >= kMaxPiece || (job->completed && there > 0)) {
+        if (there >= kMaxPiece || (job->sealedAll() && there > 0)) {
             const u32 n = std::min(there, kMaxPiece);
             pieces.spawn(sendPiece(job, index, attempt, sent, n));
             sent += n;
@@ -76,7 +76,8 @@ Task<Result<Receipt>> stream(std::shared_ptr<SpanJob> job, u32 index, std::share
     finish.sum = job->blockSum(index);
     const u64 sum = finish.sum;
     CO_TRY(auto answer, co_await services.ask(attempt->service, finish, Buffer(), kCallLimit));
-    if (!rightReceipt(answer.reply.receipt, *attempt, job->block_length, sum)) co_return Error(Code::Corrupt, "a receipt for something else");
+    if (!rightReceipt(answer.reply.receipt, *attempt, job->block_length, sum))
+        co_return Error(Code::Corrupt, "a receipt for something else");
     co_return answer.reply.receipt;
 }
 
@@ -91,18 +92,19 @@ Task<Result<Receipt>> writeWhole(std::shared_ptr<SpanJob> job, u32 index, std::s
     const u64 sum = write.sum;
     Buffer payload = block.bytes.slice(0, job->block_length);
     CO_TRY(auto answer, co_await job->client.services.ask(attempt->service, std::move(write), std::move(payload), kCallLimit));
-    if (!rightReceipt(answer.reply.receipt, *attempt, job->block_length, sum)) co_return Error(Code::Corrupt, "a receipt for something else");
+    if (!rightReceipt(answer.reply.receipt, *attempt, job->block_length, sum))
+        co_return Error(Code::Corrupt, "a receipt for something else");
     co_return answer.reply.receipt;
 }
 
 Task<> runAttempt(std::shared_ptr<SpanJob> job, u32 index, std::shared_ptr<Attempt> attempt) {
     // A block of one piece goes as one message: so wait until it is clear which it is.
-    while (!job->completed && job->blocks[index].ready <= kMaxPiece) {
+    while (!job->sealedAll() && !job->abandoned && job->blocks[index].ready <= kMaxPiece) {
         auto more = job->changed.wait();
         (void)co_await more;
     }
     Result<Receipt> receipt = Error(Code::Stale, "given up");
-    if (!job->abandoned && job->completed && job->block_length <= kMaxPiece) {
+    if (!job->abandoned && job->sealedAll() && job->block_length <= kMaxPiece) {
         receipt = co_await writeWhole(job, index, attempt);
     } else if (!job->abandoned) {
         receipt = co_await stream(job, index, attempt);
@@ -159,7 +161,9 @@ u64 slowAt(const SpanJob& job) {
     return job.completed_at.value + std::max(kSlowAtLeast, kSlowTimes * took[took.size() / 2]);
 }
 
-bool takesNoBlocks(Code code) { return code == Code::NoSpace || code == Code::ReadOnly || code == Code::Stale || code == Code::NotFound; }
+bool takesNoBlocks(Code code) {
+    return code == Code::NoSpace || code == Code::ReadOnly || code == Code::Stale || code == Code::NotFound;
+}
 
 Task<> driveBlock(std::shared_ptr<SpanJob> job, u32 index) {
     BlockJob& block = job->blocks[index];
@@ -213,12 +217,13 @@ Task<> driveBlock(std::shared_ptr<SpanJob> job, u32 index) {
         }
         job->avoid.push_back(last->service);
         services.stats.rewritten++;
-        const auto placed = block.attempts.size() < kAttemptsMost ? placeBlocks(*job, 1, othersOf(*job, index)) : std::vector<BlockServiceId>{};
+        const auto placed =
+            block.attempts.size() < kAttemptsMost ? placeBlocks(*job, 1, othersOf(*job, index)) : std::vector<BlockServiceId>{};
         if (!placed.empty()) {
             next = placed[0];
             continue;
         }
-        if (!another) break;            // nowhere to go: left out
+        if (!another) break; // nowhere to go: left out
         // Slow, and nowhere else to go: then it is waited for.
         while (!last->finished) {
             auto waiting = job->changed.wait();
@@ -232,7 +237,7 @@ Task<> driveBlock(std::shared_ptr<SpanJob> job, u32 index) {
     co_return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 Task<> runSpan(std::shared_ptr<SpanJob> job) {
     Client& client = job->client;
@@ -262,7 +267,8 @@ Task<> runSpan(std::shared_ptr<SpanJob> job) {
         for (u32 i = 0; i < placed.size(); i++) drivers.spawn(driveBlock(job, i));
         (void)co_await drivers.all();
     }
-    while (!job->completed) {
+    // `finished` says too that the coder has nothing of it any more.
+    while (!job->sealedAll()) {
         auto more = job->changed.wait();
         (void)co_await more;
     }
@@ -270,10 +276,12 @@ Task<> runSpan(std::shared_ptr<SpanJob> job) {
     for (const auto& b : job->blocks) whole += b.won != nullptr;
     if (whole < least) {
         std::string why = "a span needs " + std::to_string(least) + " block services in distinct failure domains, " +
-                          std::to_string(std::max<std::size_t>(whole, placed.size() < least ? placed.size() : 0)) + " took its blocks";
+                          std::to_string(std::max<std::size_t>(whole, placed.size() < least ? placed.size() : 0)) +
+                          " took its blocks";
         for (const auto& b : job->blocks)
             if (!b.won && !b.attempts.empty()) {
-                why += "; service " + std::to_string(b.attempts.back()->service.value) + ": " + b.attempts.back()->error.message();
+                why +=
+                    "; service " + std::to_string(b.attempts.back()->service.value) + ": " + b.attempts.back()->error.message();
                 break;
             }
         job->error = Error(Code::NoSpace, why);
@@ -289,4 +297,4 @@ Task<> runSpan(std::shared_ptr<SpanJob> job) {
     co_return Ok{};
 }
 
-}  // namespace skua::client
+} // namespace skua::client

@@ -1,15 +1,16 @@
 #include "client/writer.h"
 
 #include <algorithm>
+#include <utility>
 #include "client/span_job.h"
 
 namespace skua::client {
 
 namespace {
-constexpr u64 kWorthAHole = 64u << 10;          // fewer zeros are written
-constexpr std::size_t kSpansInFlight = 2;       // besides the one that is being filled
-constexpr std::size_t kBreath = 1u << 20;       // bytes that are taken before others run
-}  // namespace
+constexpr u64 kWorthAHole = 64u << 10;    // fewer zeros are written
+constexpr std::size_t kSpansInFlight = 2; // besides the one that is being filled
+constexpr std::size_t kBreath = 1u << 20; // bytes that are taken before others run
+} // namespace
 
 SpanWriter::SpanWriter(Client& client, NewId id, ContentId content, const Policy& policy, u64 offset, u64 length_known)
     : job_(std::make_shared<SpanJob>(client, std::move(id), content, policy, offset, length_known)) {
@@ -31,6 +32,21 @@ std::size_t SpanWriter::fill(std::span<const u8> bytes) {
     const std::size_t taken = job_->fill(bytes);
     if (!before && job_->chosen) job_->client.services.background().spawn(runSpan(job_));
     return taken;
+}
+
+u32 SpanWriter::read(const StripeRead& from, u64 at) {
+    const u32 before = job_->filled;
+    if (!job_->client.coder || !job_->chosen || !job_->read(from, at)) return 0;
+    return job_->filled - before;
+}
+
+Task<> SpanWriter::sealed() {
+    std::shared_ptr<SpanJob> job = job_;
+    while (job->sealing > 0) {
+        auto waiting = job->changed.wait();
+        (void)co_await waiting;
+    }
+    co_return Ok{};
 }
 
 void SpanWriter::complete() {
@@ -95,7 +111,8 @@ shard::SpanWithProofs holeSpan(u64 offset, u64 bytes) {
 
 // --- FileWriter -----------------------------------------------------------------------------------------
 
-FileWriter::FileWriter(Client& client, Policy policy, ShardId shard) : client_(client), policy_(std::move(policy)), shard_(shard) {}
+FileWriter::FileWriter(Client& client, Policy policy, ShardId shard)
+    : client_(client), policy_(std::move(policy)), shard_(shard) {}
 
 FileWriter::FileWriter(Client& client, Policy policy, NewId id)
     : client_(client), policy_(std::move(policy)), shard_(id.from->shard), id_(std::move(id)), begun_(true) {}
@@ -139,9 +156,7 @@ Task<Result<>> FileWriter::append(std::span<const u8> bytes) {
 
 Task<Result<>> FileWriter::put(std::span<const u8> bytes) {
     while (!bytes.empty()) {
-        if (!current_) {
-            CO_TRY_OK(co_await openSpan());
-        }
+        if (!current_) { CO_TRY_OK(co_await openSpan()); }
         const std::size_t taken = current_->fill(bytes.first(std::min(bytes.size(), kBreath)));
         CHECK(taken > 0);
         size_ += taken;
@@ -156,7 +171,41 @@ Task<Result<>> FileWriter::put(std::span<const u8> bytes) {
     co_return Ok{};
 }
 
-Task<Result<>> FileWriter::openSpan() {
+Task<Result<u64>> FileWriter::appendFrom(const StripeRead& read, u64 at, u64 bytes) {
+    CO_TRY_OK(co_await begin());
+    const u64 span = geometry::maxSpan(policy_);
+    const Geometry g = geometry::choose(policy_, static_cast<u32>(span));
+    const u64 stripe = static_cast<u64>(g.cell) * g.data;
+    if (!client_.coder || (size_ > 0 && !streaming_) || current_ || bytes > kMaxFileSize - size_ || span % stripe != 0)
+        co_return u64{0};
+    u64 taken = 0;
+    Error wrong;
+    while (bytes - taken >= span) {
+        auto opened = co_await openSpan(span);
+        if (!opened) wrong = opened.error();
+        if (!opened) break;
+        streaming_ = true;
+        while (current_->room() > 0) {
+            const u32 n = current_->read(read, at + taken);
+            CHECK(n == stripe);
+            taken += n;
+            size_ += n;
+        }
+        closeSpan();
+    }
+    // The reader is the caller's: nothing may call it after this.
+    for (auto& p : parts_) {
+        if (!p.writer) continue;
+        (void)co_await p.writer->sealed();
+    }
+    if (wrong.code != Code::Ok) {
+        failed_ = wrong;
+        co_return wrong;
+    }
+    co_return taken;
+}
+
+Task<Result<>> FileWriter::openSpan(u64 length_known) {
     CO_TRY_OK(co_await settle(kSpansInFlight));
     const Geometry g = geometry::choose(policy_, geometry::maxSpan(policy_));
     const u64 bytes = geometry::storedBytes(g, geometry::maxSpan(policy_));
@@ -166,7 +215,7 @@ Task<Result<>> FileWriter::openSpan() {
         client_.spanBudget.take(bytes);
     }
     currentBudget_ = bytes;
-    current_ = std::make_unique<SpanWriter>(client_, id_, id_.content(), policy_, size_);
+    current_ = std::make_unique<SpanWriter>(client_, id_, id_.content(), policy_, size_, length_known);
     co_return Ok{};
 }
 
@@ -181,7 +230,8 @@ void FileWriter::closeSpan() {
 }
 
 std::size_t FileWriter::inFlight() const {
-    return static_cast<std::size_t>(std::count_if(parts_.begin(), parts_.end(), [](const Part& p) { return p.writer && !p.writer->done(); }));
+    return static_cast<std::size_t>(
+        std::count_if(parts_.begin(), parts_.end(), [](const Part& p) { return p.writer && !p.writer->done(); }));
 }
 
 // Waits until at most so many spans are under way; takes the receipts of those that are done.
@@ -207,7 +257,8 @@ Task<Result<>> FileWriter::stage(std::size_t keep) {
         shard::StageSpans request;
         request.reservation = id_.reservation();
         request.content = id_.content();
-        while (request.spans.size() < kMaxSpansPerCommit && request.spans.size() < parts_.size() && parts_[request.spans.size()].ready)
+        while (request.spans.size() < kMaxSpansPerCommit && request.spans.size() < parts_.size() &&
+               parts_[request.spans.size()].ready)
             request.spans.push_back(parts_[request.spans.size()].span);
         if (request.spans.empty()) break;
         const std::size_t n = request.spans.size();
@@ -276,4 +327,4 @@ Task<Result<shard::NewContent>> FileWriter::finish() {
     co_return content;
 }
 
-}  // namespace skua::client
+} // namespace skua::client

@@ -14,14 +14,19 @@
 // what it wrote and nobody commits is swept by the cluster.
 #pragma once
 
+#include <sys/uio.h>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <span>
 #include "client/client.h"
 
 namespace skua::client {
 
-struct SpanJob;         // a span on its way to the services; shared with its tasks
+// Reads exactly what `into` takes, from `at` on; called on the coder's thread. The Error names the object.
+using StripeRead = std::function<Result<>(u64 at, std::span<const iovec> into)>;
+
+struct SpanJob; // a span on its way to the services; shared with its tasks
 
 // One span. fill() may be called until room() is 0; then finish(). For whole-span writers (FUSE, edits) too.
 class SpanWriter {
@@ -37,9 +42,14 @@ public:
     u64 filled() const;
     // Takes up to room() bytes: how many. Starts sending what is whole.
     std::size_t fill(std::span<const u8> bytes);
-    void complete();                                    // nothing follows; idempotent
-    bool done() const;                                  // finish() would not wait
-    Task<Result<shard::SpanWithProofs>> finish();       // complete(), and waits for the receipts
+    // The next stripe of so many bytes is read to its place by the client's coder, without a copy: on an empty
+    // writer made with `length_known`, then again and again; not mixed with fill(). 0: use fill(). What read() says
+    // wrong is finish()'s Error.
+    u32 read(const StripeRead& from, u64 at);
+    void complete();                              // nothing follows; idempotent
+    Task<> sealed();                              // waits until no read() is under way or to come
+    bool done() const;                            // finish() would not wait
+    Task<Result<shard::SpanWithProofs>> finish(); // complete(), and waits for the receipts
 
 private:
     std::shared_ptr<SpanJob> job_;
@@ -63,24 +73,27 @@ public:
     FileWriter(const FileWriter&) = delete;
 
     Task<Result<>> append(std::span<const u8> bytes);
-    Task<Result<>> skip(u64 bytes);                     // zeros that cost nothing
+    // As append() of `bytes` bytes from `at` on of something that can be read from any thread at any time until this
+    // call returns: how many were taken, which may be 0; the rest is the caller's.
+    Task<Result<u64>> appendFrom(const StripeRead& read, u64 at, u64 bytes);
+    Task<Result<>> skip(u64 bytes); // zeros that cost nothing
     Task<Result<shard::NewContent>> finish();
 
     u64 size() const { return size_; }
-    const NewId& id() const { return id_; }             // of the content; after the first await
+    const NewId& id() const { return id_; } // of the content; after the first await
     ContentId content() const { return id_.content(); }
     ReservationId reservation() const { return id_.reservation(); }
 
 private:
-    struct Part {                                       // in order of offset
-        std::unique_ptr<SpanWriter> writer;             // null: a hole, or finished
+    struct Part {                           // in order of offset
+        std::unique_ptr<SpanWriter> writer; // null: a hole, or finished
         shard::SpanWithProofs span;
         bool ready = false;
         u64 budget = 0;
     };
     Task<Result<>> begin();
     Task<Result<>> put(std::span<const u8> bytes);
-    Task<Result<>> openSpan();
+    Task<Result<>> openSpan(u64 length_known = 0);
     Task<Result<>> settle(std::size_t in_flight_most);
     Task<Result<>> stage(std::size_t keep);
     Task<Result<>> hole(u64 bytes);
@@ -92,7 +105,7 @@ private:
     ShardId shard_;
     NewId id_;
     bool begun_ = false, streaming_ = false;
-    std::string head_;                                  // while it may still be inline
+    std::string head_; // while it may still be inline
     u64 size_ = 0;
     std::unique_ptr<SpanWriter> current_;
     u64 currentBudget_ = 0;
@@ -101,4 +114,4 @@ private:
     Error failed_;
 };
 
-}  // namespace skua::client
+} // namespace skua::client

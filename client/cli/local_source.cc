@@ -3,12 +3,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <vector>
 
 namespace skua::cli {
 
 namespace {
-constexpr std::size_t kAhead = 4; // buffers being read or waiting
-}
+constexpr std::size_t kAhead = 4;       // buffers being read or waiting
+constexpr u64 kDirectMost = 256u << 20; // at a time, so that progress shows
+} // namespace
 
 LocalSource::LocalSource(Ring& ring, BufferPool& buffers, int fd, bool with_sum)
     : ring_(ring), buffers_(buffers), fd_(fd), with_sum_(with_sum) {
@@ -20,6 +24,35 @@ LocalSource::LocalSource(Ring& ring, BufferPool& buffers, int fd, bool with_sum)
     next_ = static_cast<u64>(from);
     size_ = static_cast<u64>(st.st_size);
     sparse_ = static_cast<u64>(st.st_blocks) * 512 < size_;
+}
+
+LocalSource::Direct LocalSource::direct() {
+    if (!positioned_ || sparse_ || with_sum_ || next_ >= size_) return {};
+    const auto read = [fd = fd_](u64 at, std::span<const iovec> into) -> Result<> {
+        std::vector<iovec> left(into.begin(), into.end());
+        for (std::size_t first = 0; first < left.size();) {
+            const ssize_t n = ::preadv(fd, &left[first], static_cast<int>(left.size() - first), static_cast<off_t>(at));
+            if (n < 0 && errno == EINTR) continue;
+            if (n < 0) return Error(fromErrno(errno), std::strerror(errno));
+            if (n == 0) return Error(Code::Io, "it became shorter while it was being copied; copy it again");
+            at += static_cast<u64>(n);
+            for (auto rest = static_cast<std::size_t>(n); rest > 0;) {
+                const std::size_t part = std::min(rest, left[first].iov_len);
+                left[first].iov_base = static_cast<u8*>(left[first].iov_base) + part;
+                left[first].iov_len -= part;
+                rest -= part;
+                if (left[first].iov_len == 0) first++;
+            }
+        }
+        return Ok{};
+    };
+    return {next_, std::min(size_ - next_, kDirectMost), read};
+}
+
+void LocalSource::taken(u64 bytes) {
+    next_ += bytes;
+    given_bytes_ += bytes;
+    if (counter) *counter += bytes;
 }
 
 void LocalSource::topUp() {

@@ -21,6 +21,9 @@ public:
     // `size` as fstat said; 0, a pipe or a terminal: until there is no more.
     LocalSource(Ring& ring, BufferPool& buffers, int fd, bool with_sum = false);
     Task<Result<Some>> next() override;
+    // A regular file without holes whose sum nobody wants.
+    Direct direct() override;
+    void taken(u64 bytes) override;
     Task<> close();
 
     u64 given() const { return given_bytes_; }

@@ -49,6 +49,36 @@ def links_keep_their_times_and_replace_those_in_the_way():
 
 
 @promise
+def long_files_of_every_length_around_a_span_come_back_as_they_were():
+    here = tree("long")
+    piece = os.urandom(1 << 20)
+    for mib, more in ((16, -1), (16, 0), (16, 1), (48, 0), (49, 4097), (33, 12345)):
+        path = os.path.join(here, f"f-{mib}-{more}")
+        with open(path, "wb") as f:
+            for i in range(mib + 1):
+                f.write(i.to_bytes(8, "little") + piece[8:])
+            f.truncate((mib << 20) + more)
+    c.skua("cp", "-r", here, "skua:/long", timeout=120)
+    c.skua("cp", "-r", "skua:/long", here + "-out", timeout=120)
+    assert subprocess.run(["diff", "-r", here, here + "-out"]).returncode == 0
+
+
+@promise
+def a_file_that_shrinks_while_it_is_copied_is_whole_or_not_there():
+    path = os.path.join(c.scratch, "shrinks")
+    write(path, os.urandom(1 << 20) * 256)
+    copy = subprocess.Popen([c.binary(), "cp", path, "skua:/shrinks"], env=c.env, stderr=subprocess.PIPE)
+    os.truncate(path, 5 << 20)
+    said = copy.communicate(timeout=60)[1]
+    there = c.skua("stat", "--json", "/shrinks", check=False)
+    if copy.returncode == 0:
+        assert json.loads(there.stdout)["size"] in (5 << 20, 256 << 20), there.stdout
+    else:
+        assert copy.returncode == 1 and b"shrinks" in said and b"copy it again" in said, said
+        assert there.returncode == 1, there
+
+
+@promise
 def touch_sets_the_time_that_is_said():
     for text, ns in (("@1700000000.5", 1_700_000_000_500_000_000), ("2024-02-29T00:00:00Z", 1_709_164_800 * 10**9)):
         c.skua("touch", "-d", text, "/touched")
