@@ -12,6 +12,7 @@ enum class EntryKind : u8 {
     kEmpty = 0,                 // begins a term; keeps the age going
     kCommand = 1,               // a request: apply()
     kFormat = 2,                // the group's first: Format
+    kMembers = 3,               // who is in the group from here on: Members (group_messages.h)
 };
 
 struct Entry {

@@ -123,7 +123,8 @@ void Server::apply(Group& g, const Entry& entry, Effects* out) {
     applied.age = entry.age;
     Result<std::string> formatted = std::string();
     switch (entry.kind) {
-        case EntryKind::kEmpty: break;
+        case EntryKind::kEmpty:
+        case EntryKind::kMembers: break;
         case EntryKind::kCommand: applyCommand(g, t, entry, outcome, keep); break;
         case EntryKind::kFormat: {
             Format format;
