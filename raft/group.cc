@@ -269,12 +269,12 @@ void Group::on(SnapshotOffered&& s) {
 }
 
 void Group::on(SnapshotInstalled&& s) {
-    if (!needsRows_ || leads()) return;
+    if (!needsRows_) return;
     const LogBase& base = s.base;
     if (base.index <= commit_ && base.index < log_.base().index) return;
     const bool in_log = base.index >= log_.base().index && base.index <= log_.last() && log_.termAt(base.index) == base.term;
     if (!in_log) {
-        if (base.index <= commit_) return;
+        if (base.index <= commit_ || leads()) return;
         commit_ = base.index;
         log_.reset(base);
         durable_ = base.index;          // the rows are, and they say it
@@ -284,7 +284,7 @@ void Group::on(SnapshotInstalled&& s) {
     commit_ = std::max(commit_, base.index);
     handedOut_ = applied_ = base.index;
     needsRows_ = false;
-    if (leader_.store == 0) return;
+    if (leader_.store == 0 || leads()) return;
     Appended answer;
     answer.agrees = true;
     answer.up_to = answer.durable = base.index;
@@ -294,7 +294,8 @@ void Group::on(SnapshotInstalled&& s) {
 
 void Group::on(RowsLost&&) {
     needsRows_ = true;
-    if (leads()) resign();
+    if (leads() && alone()) follow(term_, {});
+    handOver();
 }
 
 }  // namespace skua::raft

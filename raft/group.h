@@ -125,9 +125,11 @@ public:
     Index firstOfTerm() const { return firstOfTerm_; }  // while it leads
     bool needsRows() const { return needsRows_; }
     bool empty() const { return log_.last().value == 0; }
-    bool transferring() const { return transfer_.store != 0; }
+    bool transferring() const { return leads() && (transfer_.store != 0 || caretaker()); }
     // Leads, and has applied an entry of its own term.
     bool ready() const { return leads() && !needsRows_ && applied_ >= firstOfTerm_; }
+    // Leads only until somebody can who has the rows.
+    bool caretaker() const { return leads() && !fit(); }
     // Ready, and nobody else can have committed anything by now. Evaluate first, then ask this.
     bool mayRead(Monotonic now) const { return ready() && !leaseGone_ && now < leaseUntil(now); }
     // As an entry made now would have.
@@ -154,6 +156,7 @@ private:
         Monotonic acked;                // sending time of the latest that it answered
         Monotonic heard;                // when it answered last
         Monotonic retryAt;              // without progress until then, what is in flight is lost
+        bool needsRows = false;         // it said so
         bool streaming = false;         // a snapshot is on its way, of at least entry `snapshot`
         Index snapshot;
         bool speak = false;             // send it something at the end of the turn
@@ -176,12 +179,18 @@ private:
 
     // roles (group_vote.cc)
     bool alone() const { return members().voters.size() == 1 && members().votes(options_.self); }
-    bool mayStand() const { return members().votes(options_.self) && mayLead_ && !needsRows_; }
+    bool fit() const { return !needsRows_ && (mayLead_ || alone()); }
+    // Who is not fit stands when nobody else has led for long: perhaps only its log has what was committed. It
+    // leads as a caretaker: brings another one up to date, and hands over.
+    // Nor does it matter that its log says it was removed, while that is not committed.
+    bool mayStand() const { return log_.mayVote(options_.self, commit_) && (fit() || (waits_ >= kCaretakerWaits && !alone())); }
+    static constexpr u32 kCaretakerWaits = 4;
+    void handOver();
     bool promised() const;              // to a leader: no vote now
     void heardLeader();
     void drawTimeout();
     bool upToDate(const AskVote& ask) const;
-    bool isMajority(std::size_t n) const { return n > members().voters.size() / 2; }
+    bool haveMajority() const;          // of votes_
     void onTimeout();
     void askPreVotes();
     void stand(bool transfer);
@@ -196,7 +205,9 @@ private:
     void sendDue(const Member& id, Peer& p);
     void sendAppend(const Member& id, Peer& p, bool entries);
     void beat();
-    bool quiet(const Peer& p) const { return p.flow == Flow::kReplicate && p.match == log_.last() && p.committed == commit_; }
+    bool quiet(const Peer& p) const {   // nothing to tell it, nothing to hear from it
+        return p.flow == Flow::kReplicate && p.match == log_.last() && p.committed == commit_ && !p.needsRows;
+    }
     void probe(Peer& p, Index next);
     void stream(const Member& id, Peer& p);
     void advanceCommit();
@@ -209,6 +220,7 @@ private:
     void speakToAll();
     void appendOwn(Entry entry);
     Error mayChange(const Members& next) const;
+    bool canLead(const Member& voter) const;            // as far as it is known
     // the log (group.cc)
     void persist(GroupRecordKind kind, std::shared_ptr<const std::string> payload);
     void append(LoggedEntry entry);
@@ -236,6 +248,7 @@ private:
     Monotonic now_, wakeAt_;
     Wall wall_;
     u64 timeout_ = 0;
+    u32 waits_ = 0;                     // timeouts since a leader was heard
     Monotonic electionAt_, noVoteUntil_;
     std::set<Member, MemberLess> votes_;
     // while it leads

@@ -141,16 +141,14 @@ void Group::beat() {
         PROBE("a leader that hears no majority steps down");
         return follow(term_, {});
     }
-    if (transferring() && now_ >= transferUntil_) {
+    if (transfer_.store != 0 && now_ >= transferUntil_) {
         // It did not stand. If it was told to, it still may, any time: no lease in this term any more.
         transfer_ = {};
         leaseGone_ = everTold_;
     }
-    if (transferring()) {
-        toldToStand_ = false;
-        continueTransfer();
-    }
-    if (!mayLead_ && !transferring() && !alone()) return resign();
+    toldToStand_ = false;
+    continueTransfer();
+    if (caretaker() && ledSince_.value + 8 * options_.election_ns <= now_.value) return follow(term_, {});
     for (auto& [_, p] : peers_) {
         if (p.flow == Flow::kReplicate && !p.flight.empty() && now_ >= p.retryAt) {
             PROBE("what was sent to a follower seems lost");
@@ -171,6 +169,7 @@ void Group::on(const GroupMessage& m, Appended& a) {
     p.acked = std::max(p.acked, a.sent);
     p.heard = now_;
     p.committed = std::min(std::max(p.committed, a.committed), commit_);
+    p.needsRows = a.needs_rows;
     if (a.needs_rows) stream(m.from, p);
     if (a.agrees) {
         if (a.durable > p.match) {
@@ -189,6 +188,7 @@ void Group::on(const GroupMessage& m, Appended& a) {
         p.next = std::max(p.next, Index{p.match.value + 1});
         advanceCommit();
         if (leads()) continueTransfer();
+        handOver();
     } else if (p.flow != Flow::kSnapshot && a.up_to > p.match && (p.flow == Flow::kReplicate || a.up_to.value == p.next.value - 1)) {
         Index next = std::min(Index{a.up_to.value - 1}, std::min(a.hint, log_.last()));
         while (next > log_.base().index && next > p.match && log_.termAt(next) > a.hint_term) next.value--;
@@ -325,11 +325,20 @@ Error Group::mayChange(const Members& next) const {
         differences++;
         if (!members().learns(m)) return {Code::Invalid, "a voter is a learner first"};
         const auto at = peers_.find(m);
-        if (at == peers_.end() || at->second.streaming || at->second.match.value + kPromoteLag < log_.last().value)
+        if (at == peers_.end() || at->second.needsRows || at->second.match.value + kPromoteLag < log_.last().value)
             return {Code::Busy, "the learner has not caught up yet"};
     }
     if (differences > 1) return {Code::Invalid, "one voter at a time"};
+    const auto able = static_cast<std::size_t>(std::count_if(next.voters.begin(), next.voters.end(), [&](const Member& m) { return canLead(m); }));
+    if (able <= next.voters.size() / 2) return {Code::Busy, "too few of these voters are there and have the rows: the group would stop"};
     return {};
+}
+
+bool Group::canLead(const Member& m) const {
+    if (m == options_.self) return !needsRows_;
+    const auto at = peers_.find(m);
+    return at != peers_.end() && !at->second.needsRows && at->second.flow != Flow::kSnapshot &&
+           at->second.heard.value + 2 * options_.election_ns >= now_.value;
 }
 
 void Group::on(ChangeMembers&& c) {
@@ -346,7 +355,7 @@ const Member* Group::best() const {
     const Member* best = nullptr;
     const Peer* most = nullptr;
     for (const auto& [id, p] : peers_) {
-        if (!p.voter || p.heard.value + 2 * options_.election_ns < now_.value) continue;
+        if (!p.voter || !canLead(id)) continue;
         if (most && most->match >= p.match) continue;
         best = &id;
         most = &p;
@@ -362,6 +371,7 @@ void Group::on(Transfer&& t) {
     if (t.to.store == 0) if (const Member* to = best()) t.to = *to;
     if (t.to == options_.self || !members().votes(t.to)) return refuse(Code::Invalid, "there is no such voter");
     if (log_.configIndex() > commit_) return refuse(Code::Busy, "the members are being changed");
+    if (caretaker()) return;            // it does so anyway
     toldToStand_ = false;
     leaseGone_ = true;                  // before anybody may stand in spite of what was promised to us
     transfer_ = t.to;
@@ -370,11 +380,19 @@ void Group::on(Transfer&& t) {
 }
 
 void Group::continueTransfer() {
-    if (!transferring()) return;
+    if (transfer_.store == 0) return;
     auto at = peers_.find(transfer_);
     if (at == peers_.end() || at->second.match != log_.last() || toldToStand_) return;
     toldToStand_ = everTold_ = true;
     send(transfer_, StandNow{}, 0);
+}
+
+void Group::handOver() {
+    if (!caretaker()) return;
+    const Member* to = best();
+    if (!to || peers_.at(*to).match != log_.last()) return;
+    PROBE("a caretaker hands over");
+    resign();
 }
 
 void Group::resign() {

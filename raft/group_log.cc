@@ -84,6 +84,15 @@ LogBase GroupLog::baseAt(Index i) const {
     return base;
 }
 
+bool GroupLog::mayVote(const Member& m, Index committed) const {
+    bool votes = base_.members.votes(m);
+    for (const auto& [index, members] : configs_) {
+        if (index <= committed) votes = members.votes(m);
+        else votes = votes || members.votes(m);
+    }
+    return votes;
+}
+
 void GroupLog::dropUpTo(Index i) {
     if (i <= base_.index) return;
     LogBase base = baseAt(i);

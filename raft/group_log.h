@@ -55,6 +55,8 @@ public:
     // The newest membership that the log has, committed or not, and the entry it came with.
     const Members& members() const { return configs_.empty() ? base_.members : configs_.back().second; }
     Index configIndex() const { return configs_.empty() ? base_.config : configs_.back().first; }
+    // A voter now, or for who has not yet heard of what is behind `committed`.
+    bool mayVote(const Member& m, Index committed) const;
     // As it was right behind entry `i`, which is known.
     LogBase baseAt(Index i) const;
 
@@ -83,6 +85,7 @@ public:
 
     GroupId group() const { return group_; }
     const VoteRow& vote() const { return vote_; }
+    const std::deque<LoggedEntry>& entries() const { return entries_; }
     bool empty() const { return vote_.term.value == 0 && entries_.empty() && start_.index.value == 0; }
     // The log behind `rows`, which are applied up to there; keeps what it can for followers behind.
     // False: there is a gap between rows and log.

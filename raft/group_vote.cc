@@ -11,6 +11,7 @@ void Group::drawTimeout() {
 
 // The leader's lease rests on this: no vote for anybody else within the least timeout.
 void Group::heardLeader() {
+    waits_ = 0;
     electionAt_ = Monotonic{now_.value + timeout_};
     noVoteUntil_ = std::max(noVoteUntil_, Monotonic{now_.value + options_.election_ns});
 }
@@ -28,6 +29,7 @@ void Group::saveVote() {
 
 void Group::onTimeout() {
     drawTimeout();
+    waits_++;
     if (!mayStand()) {
         if (leader_.store == 0 && role_ == Role::kFollower) return;
         return follow(term_, {});
@@ -57,7 +59,7 @@ void Group::stand(bool transfer) {
     out_->changed = true;
     saveVote();
     drawTimeout();
-    if (isMajority(votes_.size())) return lead(true);
+    if (haveMajority()) return lead(true);
     askOthers(false, transfer);
 }
 
@@ -69,12 +71,16 @@ void Group::askOthers(bool pre, bool transfer) {
     }
 }
 
+bool Group::haveMajority() const {
+    std::size_t votes = 0;
+    for (const Member& m : members().voters) votes += votes_.contains(m);
+    return votes > members().voters.size() / 2;
+}
+
 void Group::count(const Member& voter) {
     if (!members().votes(voter)) return;
     votes_.insert(voter);
-    std::size_t votes = 0;
-    for (const Member& m : members().voters) votes += votes_.contains(m);
-    if (!isMajority(votes)) return;
+    if (!haveMajority()) return;
     if (role_ == Role::kPreCandidate) stand(false);
     else lead(true);
 }
@@ -136,7 +142,7 @@ void Group::on(LeaderHeard&& h) {
 
 void Group::on(MayLead&& m) {
     mayLead_ = m.may;
-    if (!m.may && leads() && !alone()) on(Transfer{});
+    handOver();
 }
 
 }  // namespace skua::raft
