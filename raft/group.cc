@@ -7,13 +7,22 @@
 namespace skua::raft {
 
 namespace {
-constexpr std::size_t kMaxHandOut = 4096;           // entries a step: more come with the next
-constexpr u64 kIdleAge = 10 * kSecond;              // older than this, a group's age is logged before it is used
-}  // namespace
+constexpr std::size_t kMaxHandOut = 4096; // entries a step: more come with the next
+constexpr u64 kIdleAge = 10 * kSecond;    // older than this, a group's age is logged before it is used
+} // namespace
 
 Group::Group(GroupOptions options, VoteRow vote, GroupLog log, const LogBase& rows, bool needs_rows, Moment now)
-    : options_(options), random_(options.seed), log_(std::move(log)), term_(std::max(vote.term, log_.lastTerm())), commit_(rows.index),
-      handedOut_(rows.index), applied_(rows.index), durable_(log_.last()), needsRows_(needs_rows), now_(now.monotonic), wall_(now.wall) {
+    : options_(options),
+      random_(options.seed),
+      log_(std::move(log)),
+      term_(std::max(vote.term, log_.lastTerm())),
+      commit_(rows.index),
+      handedOut_(rows.index),
+      applied_(rows.index),
+      durable_(log_.last()),
+      needsRows_(needs_rows),
+      now_(now.monotonic),
+      wall_(now.wall) {
     if (vote.term == term_) vote_ = vote.vote;
     lastAt_ = now_;
     drawTimeout();
@@ -34,7 +43,8 @@ void Group::step(Moment now, Input input, GroupEffects& out) {
     handOut();
     CHECK(commit_ <= log_.last() && durable_ <= log_.last() && handedOut_ <= commit_);
     wakeAt_ = leads() ? beatAt_ : electionAt_;
-    if (!leads() && !reads_.empty()) wakeAt_ = std::min(wakeAt_, Monotonic{reads_.front().asked.value + 2 * options_.election_ns});
+    if (!leads() && !reads_.empty())
+        wakeAt_ = std::min(wakeAt_, Monotonic{reads_.front().asked.value + 2 * options_.election_ns});
     if (!needsRows_ && handedOut_ < std::min(commit_, durable_)) wakeAt_ = now_;
     out_ = nullptr;
 }
@@ -63,7 +73,8 @@ void Group::on(Durable&& d) {
     if (d.write > lastWrite_) return;
     durableWrite_ = std::max(durableWrite_, d.write);
     std::size_t done = 0;
-    for (; done < writes_.size() && writes_[done].first <= durableWrite_; done++) durable_ = std::max(durable_, writes_[done].second);
+    for (; done < writes_.size() && writes_[done].first <= durableWrite_; done++)
+        durable_ = std::max(durable_, writes_[done].second);
     writes_.erase(writes_.begin(), writes_.begin() + static_cast<std::ptrdiff_t>(done));
     if (leads()) advanceCommit();
 }
@@ -88,10 +99,11 @@ void Group::on(MakeGroup&& m) {
     e.term = Term{1};
     auto entry = readEntry(options_.group, wire::encode(e));
     auto members = entry ? membersOf(*entry) : std::nullopt;
-    if (!members || !members->votes(options_.self)) return refuse(Code::Invalid, "the format does not have this store among its members");
+    if (!members || !members->votes(options_.self))
+        return refuse(Code::Invalid, "the format does not have this store among its members");
     term_ = Term{1};
     if (members->voters.size() == 1) vote_ = options_.self;
-    else saveVote();                    // a member that is alone needs none: the entry says the term
+    else saveVote(); // a member that is alone needs none: the entry says the term
     append(std::move(*entry));
     out_->changed = true;
     if (alone()) lead(false);
@@ -125,7 +137,8 @@ void Group::truncateAfter(Index i) {
 
 u64 Group::writeOf(Index i) const {
     if (i <= durable_) return 0;
-    for (const auto& [write, index] : writes_) if (index >= i) return write;
+    for (const auto& [write, index] : writes_)
+        if (index >= i) return write;
     return lastWrite_;
 }
 
@@ -146,7 +159,8 @@ void Group::trim() {
     if (log_.bytes() <= options_.keep_bytes + options_.keep_bytes / 4) return;
     Index limit = applied_;
     if (log_.bytes() <= 8 * options_.keep_bytes)
-        for (const auto& [_, p] : peers_) if (p.streaming) limit = std::min(limit, p.snapshot);
+        for (const auto& [_, p] : peers_)
+            if (p.streaming) limit = std::min(limit, p.snapshot);
     Index to = log_.base().index;
     while (to < limit && log_.bytesAfter(to) > options_.keep_bytes) to.value++;
     log_.dropUpTo(to);
@@ -183,7 +197,7 @@ void Group::on(Received&& r) {
 }
 
 void Group::on(const GroupMessage& m, Append& a) {
-    if (leads() || (leader_.store != 0 && leader_ != m.from)) return;      // one leader a term: not one of ours
+    if (leads() || (leader_.store != 0 && leader_ != m.from)) return; // one leader a term: not one of ours
     std::vector<LoggedEntry> entries;
     Index at = a.previous;
     Term before = a.previous_term;
@@ -217,10 +231,11 @@ void Group::on(const GroupMessage& m, Append& a) {
         return refuseAppend(m, a);
     }
     std::size_t known = 0;
-    while (known < entries.size() && log_.has(entries[known].index) && log_.termAt(entries[known].index) == entries[known].term) known++;
+    while (known < entries.size() && log_.has(entries[known].index) && log_.termAt(entries[known].index) == entries[known].term)
+        known++;
     if (known < entries.size()) {
         const Index keep{entries[known].index.value - 1};
-        if (keep < commit_) return;                     // committed entries do not change: not a leader of ours
+        if (keep < commit_) return; // committed entries do not change: not a leader of ours
         if (keep < log_.last()) {
             PROBE("a follower drops entries that were not committed");
             truncateAfter(keep);
@@ -238,7 +253,7 @@ void Group::on(const GroupMessage& m, Append& a) {
 
 // Where the logs may part, so that one more try is enough for each term that they differ in.
 void Group::refuseAppend(const GroupMessage& m, const Append& a) {
-    if (a.previous <= commit_) return;                  // committed entries do not differ: not a leader of ours
+    if (a.previous <= commit_) return; // committed entries do not differ: not a leader of ours
     Appended answer;
     answer.needs_rows = needsRows_;
     answer.up_to = a.previous;
@@ -277,7 +292,7 @@ void Group::on(SnapshotInstalled&& s) {
         if (base.index <= commit_ || leads()) return;
         commit_ = base.index;
         log_.reset(base);
-        durable_ = base.index;          // the rows are, and they say it
+        durable_ = base.index; // the rows are, and they say it
         for (auto& [_, index] : writes_) index = base.index;
         persist(GroupRecordKind::kBase, std::make_shared<const std::string>(wire::encode(base)));
     }
@@ -298,4 +313,4 @@ void Group::on(RowsLost&&) {
     handOver();
 }
 
-}  // namespace skua::raft
+} // namespace skua::raft

@@ -26,7 +26,7 @@
 #include <set>
 #include <vector>
 #include "core/base/random.h"
-#include "core/base/result.h"
+#include "raft/group_io.h"
 #include "raft/group_log.h"
 #include "raft/moment.h"
 
@@ -35,73 +35,19 @@ namespace skua::raft {
 struct GroupOptions {
     GroupId group;
     Member self;
-    u64 seed = 0;                           // of the randomised timeouts
+    u64 seed = 0; // of the randomised timeouts
     u64 heartbeat_ns = 100 * kMillisecond;
-    u64 election_ns = 500 * kMillisecond;   // the least; a timeout is drawn between this and twice as much
+    u64 election_ns = 500 * kMillisecond; // the least; a timeout is drawn between this and twice as much
     // False: the owner keeps liveness per pair of processes (Renewed, LeaderHeard, Speak), and a group that has
     // nothing to say is silent.
     bool own_heartbeats = true;
-    std::size_t append_bytes = 1u << 20;    // of one Append; one entry may be larger
-    std::size_t window_bytes = 4u << 20;    // sent to a follower and not yet acknowledged
-    std::size_t keep_bytes = 16u << 20;     // of applied entries, for followers that are a little behind
-    std::size_t pending_bytes = 64u << 20;  // proposed and not yet committed: more is refused
+    std::size_t append_bytes = 1u << 20;   // of one Append; one entry may be larger
+    std::size_t window_bytes = 4u << 20;   // sent to a follower and not yet acknowledged
+    std::size_t keep_bytes = 16u << 20;    // of applied entries, for followers that are a little behind
+    std::size_t pending_bytes = 64u << 20; // proposed and not yet committed: more is refused
 };
 // The lease is this part of the least election timeout: 0.8 / 0.9 < 1 / 1.1.
 constexpr u64 leaseOf(u64 election_ns) { return election_ns / 10 * 8; }
-
-// --- input ----------------------------------------------------------------------------------------------------
-
-struct Tick {};
-struct EndTurn {};
-struct Received { GroupMessage message; };
-struct Durable { u64 write = 0; };                      // and every earlier one
-struct RowsApplied { Index index; };                    // and flushed or not: what was handed out before
-struct Propose { Entry entry; };                        // group, index, term and times are filled in
-struct Touch {};                                        // somebody asks: its age shall not be long out of the log
-struct ChangeMembers { Members members; };
-struct Transfer { Member to; };                         // store 0: to whoever has most
-struct MayLead { bool may = true; };                    // false: the disk is full, say: another shall lead
-struct ReadIndex { u64 token = 0; };                    // answered in GroupEffects::reads
-struct MakeGroup { Entry entry; };                      // of kind kFormat, the same for every member
-// Liveness that the owner keeps. Renewed: this peer followed us in `term` when it heard what we sent at `sent`.
-struct Renewed { Member peer; Term term; Monotonic sent; };
-struct LeaderHeard { Term term; };                      // the leader that we follow in this term is alive
-struct Speak { Member peer; };                          // it does not follow us, as far as the owner knows
-// Snapshots. On the side that gets one: offered, then installed. On the other: it went, or did not.
-struct SnapshotOffered { Member from; Term term; LogBase base; };
-struct SnapshotInstalled { LogBase base; };
-struct SnapshotEnded { Member to; };                     // well or not: the follower will say
-struct RowsLost {};                                     // a read error: the rows are dropped; fetch a snapshot
-using Input = std::variant<Tick, EndTurn, Received, Durable, RowsApplied, Propose, Touch, ChangeMembers, Transfer, MayLead, ReadIndex,
-                           MakeGroup, Renewed, LeaderHeard, Speak, SnapshotOffered, SnapshotInstalled, SnapshotEnded, RowsLost>;
-
-// --- effects --------------------------------------------------------------------------------------------------
-
-enum class GroupRecordKind : u8 { kEntry, kVote, kBase };
-struct GroupRecord {
-    GroupRecordKind kind{};
-    std::shared_ptr<const std::string> payload;         // encoded Entry, VoteRow or LogBase
-};
-struct GroupEffects {
-    struct Send {
-        GroupMessage message;
-        u64 after = 0;
-    };
-    struct Read {
-        u64 token = 0;
-        bool ok = false;                                // false: ask again, elsewhere
-        Index index;                                    // read when this is applied
-    };
-    std::vector<GroupRecord> records;                   // of writes up to `write`
-    u64 write = 0;                                      // 0: nothing to write
-    std::vector<Send> sends;
-    std::vector<Entry> committed;                       // durable here, in order
-    std::vector<Read> reads;
-    std::vector<Member> snapshots;                      // stream the rows, as they are applied now or later, to these
-    bool install = false;                               // the offered snapshot is wanted
-    bool changed = false;                               // role, term or leader
-    Error refused;                                      // of Propose, ChangeMembers, Transfer, MakeGroup
-};
 
 class Group {
 public:
@@ -115,14 +61,14 @@ public:
     Role role() const { return role_; }
     bool leads() const { return role_ == Role::kLeader; }
     Term term() const { return term_; }
-    Member leader() const { return leader_; }           // store 0: not known
+    Member leader() const { return leader_; } // store 0: not known
     const Member& self() const { return options_.self; }
     const GroupLog& log() const { return log_; }
     const Members& members() const { return log_.members(); }
     Index committed() const { return commit_; }
     Index durable() const { return durable_; }
     Index applied() const { return applied_; }
-    Index firstOfTerm() const { return firstOfTerm_; }  // while it leads
+    Index firstOfTerm() const { return firstOfTerm_; } // while it leads
     bool needsRows() const { return needsRows_; }
     bool empty() const { return log_.last().value == 0; }
     bool transferring() const { return leads() && (transfer_.store != 0 || caretaker()); }
@@ -139,43 +85,68 @@ public:
         return role_ == Role::kFollower && term_ == term && leader_ == leader && voteWrite_ <= durableWrite_;
     }
     Monotonic wakeAt() const { return wakeAt_; }
-    struct Lag { Member peer; bool voter = false; Index durable; bool snapshot = false; Monotonic heard; };
-    std::vector<Lag> followers() const;                 // while it leads
+    struct Lag {
+        Member peer;
+        bool voter = false;
+        Index durable;
+        bool snapshot = false;
+        Monotonic heard;
+    };
+    std::vector<Lag> followers() const; // while it leads
 
 private:
     enum class Flow : u8 { kProbe, kReplicate, kSnapshot };
-    struct Peer {                       // a leader's view of another member
+    struct Peer { // a leader's view of another member
         bool voter = false;
         Flow flow = Flow::kProbe;
-        Index next;                     // the next entry to send
-        Index match;                    // equal up to here, and durable there
-        Index committed;                // it knows this
-        bool probing = false;           // a probe is under way
-        std::vector<std::pair<Index, std::size_t>> flight;     // Appends under way: last entry, bytes
+        Index next;                                        // the next entry to send
+        Index match;                                       // equal up to here, and durable there
+        Index committed;                                   // it knows this
+        bool probing = false;                              // a probe is under way
+        std::vector<std::pair<Index, std::size_t>> flight; // Appends under way: last entry, bytes
         std::size_t flightBytes = 0;
-        Monotonic acked;                // sending time of the latest that it answered
-        Monotonic heard;                // when it answered last
-        Monotonic retryAt;              // without progress until then, what is in flight is lost
-        bool needsRows = false;         // it said so
-        bool streaming = false;         // a snapshot is on its way, of at least entry `snapshot`
+        Monotonic acked;        // sending time of the latest that it answered
+        Monotonic heard;        // when it answered last
+        Monotonic retryAt;      // without progress until then, what is in flight is lost
+        bool needsRows = false; // it said so
+        bool streaming = false; // a snapshot is on its way, of at least entry `snapshot`
         Index snapshot;
-        bool speak = false;             // send it something at the end of the turn
+        bool speak = false; // send it something at the end of the turn
     };
     struct PendingRead {
         u64 token = 0;
-        Member from;                    // self: the owner asked
+        Member from; // self: the owner asked
         Monotonic asked;
     };
 
     // inputs
-    void on(Tick&&); void on(EndTurn&&); void on(Received&&); void on(Durable&&); void on(RowsApplied&&);
-    void on(Propose&&); void on(Touch&&); void on(ChangeMembers&&); void on(Transfer&&); void on(MayLead&&);
-    void on(ReadIndex&&); void on(MakeGroup&&); void on(Renewed&&); void on(LeaderHeard&&); void on(Speak&&);
-    void on(SnapshotOffered&&); void on(SnapshotInstalled&&); void on(SnapshotEnded&&); void on(RowsLost&&);
+    void on(Tick&&);
+    void on(EndTurn&&);
+    void on(Received&&);
+    void on(Durable&&);
+    void on(RowsApplied&&);
+    void on(Propose&&);
+    void on(Touch&&);
+    void on(ChangeMembers&&);
+    void on(Transfer&&);
+    void on(MayLead&&);
+    void on(ReadIndex&&);
+    void on(MakeGroup&&);
+    void on(Renewed&&);
+    void on(LeaderHeard&&);
+    void on(Speak&&);
+    void on(SnapshotOffered&&);
+    void on(SnapshotInstalled&&);
+    void on(SnapshotEnded&&);
+    void on(RowsLost&&);
     // messages
-    void on(const GroupMessage&, AskVote&); void on(const GroupMessage&, Vote&); void on(const GroupMessage&, Append&);
-    void on(const GroupMessage&, Appended&); void on(const GroupMessage&, StandNow&);
-    void on(const GroupMessage&, AskIndex&); void on(const GroupMessage&, TellIndex&);
+    void on(const GroupMessage&, AskVote&);
+    void on(const GroupMessage&, Vote&);
+    void on(const GroupMessage&, Append&);
+    void on(const GroupMessage&, Appended&);
+    void on(const GroupMessage&, StandNow&);
+    void on(const GroupMessage&, AskIndex&);
+    void on(const GroupMessage&, TellIndex&);
 
     // roles (group_vote.cc)
     bool alone() const { return members().voters.size() == 1 && members().votes(options_.self); }
@@ -186,18 +157,19 @@ private:
     bool mayStand() const { return log_.mayVote(options_.self, commit_) && (fit() || (waits_ >= kCaretakerWaits && !alone())); }
     static constexpr u32 kCaretakerWaits = 4;
     void handOver();
-    bool promised() const;              // to a leader: no vote now
+    bool promised() const; // to a leader: no vote now
     void heardLeader();
     void drawTimeout();
     bool upToDate(const AskVote& ask) const;
-    bool haveMajority() const;          // of votes_
+    bool haveMajority() const; // of votes_
     void onTimeout();
     void askPreVotes();
     void stand(bool transfer);
+    void standAgain(); // a leader, for its next term
     void count(const Member& voter);
     void lead(bool begins_term);
     void follow(Term term, Member leader);
-    void resign();                      // stops leading, in its term, and tells the best to stand
+    void resign(); // stops leading, in its term, and tells the best to stand
     void saveVote();
     void askOthers(bool pre, bool transfer);
     // the leader's side of replication (group_lead.cc)
@@ -205,13 +177,13 @@ private:
     void sendDue(const Member& id, Peer& p);
     void sendAppend(const Member& id, Peer& p, bool entries);
     void beat();
-    bool quiet(const Peer& p) const {   // nothing to tell it, nothing to hear from it
+    bool quiet(const Peer& p) const { // nothing to tell it, nothing to hear from it
         return p.flow == Flow::kReplicate && p.match == log_.last() && p.committed == commit_ && !p.needsRows;
     }
     void probe(Peer& p, Index next);
     void stream(const Member& id, Peer& p);
     void advanceCommit();
-    const Member* best() const;         // the other voter that has most
+    const Member* best() const; // the other voter that has most
     void continueTransfer();
     Monotonic heardByMajority(Monotonic now) const;
     Monotonic leaseUntil(Monotonic now) const;
@@ -220,14 +192,14 @@ private:
     void speakToAll();
     void appendOwn(Entry entry);
     Error mayChange(const Members& next) const;
-    bool canLead(const Member& voter) const;            // as far as it is known
+    bool canLead(const Member& voter) const; // as far as it is known
     // the log (group.cc)
     void persist(GroupRecordKind kind, std::shared_ptr<const std::string> payload);
     void append(LoggedEntry entry);
     void truncateAfter(Index i);
     void trim();
     void refuseAppend(const GroupMessage& m, const Append& a);
-    u64 writeOf(Index i) const;         // the write that carries entry i; 0: durable
+    u64 writeOf(Index i) const; // the write that carries entry i; 0: durable
     void handOut();
     void send(Member to, decltype(GroupMessage::body) body, u64 after, std::optional<Term> term = {});
     void refuse(Code code, std::string_view why) { out_->refused = Error(code, why); }
@@ -244,23 +216,23 @@ private:
     // Writes under way: what the log reaches once each is durable, less what was replaced since.
     std::vector<std::pair<u64, Index>> writes_;
     u64 lastWrite_ = 0, durableWrite_ = 0, voteWrite_ = 0;
-    bool wrote_ = false;                // in this step
+    bool wrote_ = false; // in this step
     Monotonic now_, wakeAt_;
     Wall wall_;
     u64 timeout_ = 0;
-    u32 waits_ = 0;                     // timeouts since a leader was heard
+    u32 waits_ = 0; // timeouts since a leader was heard
     Monotonic electionAt_, noVoteUntil_;
     std::set<Member, MemberLess> votes_;
     // while it leads
     std::map<Member, Peer, MemberLess> peers_;
     Index firstOfTerm_;
-    Monotonic beatAt_, ledSince_, lastAt_;      // lastAt_: when the last entry was made, or the lead began
+    Monotonic beatAt_, ledSince_, lastAt_; // lastAt_: when the last entry was made, or the lead began
     bool leaseGone_ = false;
     Member transfer_;
     Monotonic transferUntil_;
-    bool toldToStand_ = false, everTold_ = false;       // since the last beat; in this term
-    std::vector<PendingRead> reads_;    // of a leader; of a follower: asked of its leader
-    GroupEffects* out_ = nullptr;       // during step()
+    bool toldToStand_ = false, everTold_ = false; // since the last beat; in this term
+    std::vector<PendingRead> reads_;              // of a leader; of a follower: asked of its leader
+    GroupEffects* out_ = nullptr;                 // during step()
 };
 
-}  // namespace skua::raft
+} // namespace skua::raft

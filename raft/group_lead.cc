@@ -6,9 +6,9 @@
 namespace skua::raft {
 
 namespace {
-constexpr u64 kPromoteLag = 1000;                   // entries that a learner may be behind when it becomes a voter
-constexpr std::size_t kMaxReads = 65'536;           // waiting for a majority to confirm the leader
-}  // namespace
+constexpr u64 kPromoteLag = 1000;         // entries that a learner may be behind when it becomes a voter
+constexpr std::size_t kMaxReads = 65'536; // waiting for a majority to confirm the leader
+} // namespace
 
 // `begins_term`: with an empty entry, by which earlier ones can commit. (A new group begins with its Format.)
 void Group::lead(bool begins_term) {
@@ -58,7 +58,8 @@ void Group::on(Propose&& p) {
     if (transferring()) return refuse(Code::Busy, "the group changes its leader");
     if (p.entry.payload.value.size() > kMaxPayloadBytes) return refuse(Code::TooLarge, "it does not fit a log entry");
     if (p.entry.kind != EntryKind::kCommand && p.entry.kind != EntryKind::kEmpty) return refuse(Code::Invalid, "not a command");
-    if (log_.bytesAfter(commit_) > options_.pending_bytes) return refuse(Code::Busy, "too much is proposed and not yet committed");
+    if (log_.bytesAfter(commit_) > options_.pending_bytes)
+        return refuse(Code::Busy, "too much is proposed and not yet committed");
     appendOwn(std::move(p.entry));
 }
 
@@ -88,7 +89,8 @@ void Group::sendDue(const Member& id, Peer& p) {
             return;
         case Flow::kReplicate: {
             const bool more = p.next <= log_.last() && p.flightBytes < options_.window_bytes;
-            while (p.flow == Flow::kReplicate && p.next <= log_.last() && p.flightBytes < options_.window_bytes) sendAppend(id, p, true);
+            while (p.flow == Flow::kReplicate && p.next <= log_.last() && p.flightBytes < options_.window_bytes)
+                sendAppend(id, p, true);
             if (speak && !more) sendAppend(id, p, false);
             return;
         }
@@ -109,7 +111,7 @@ void Group::sendAppend(const Member& id, Peer& p, bool entries) {
     Append a;
     a.committed = commit_;
     a.sent = now_;
-    if (p.flow == Flow::kSnapshot) previous = Index{};          // only to be heard
+    if (p.flow == Flow::kSnapshot) previous = Index{}; // only to be heard
     else {
         a.previous_term = log_.termAt(previous);
         std::size_t bytes = 0;
@@ -128,7 +130,7 @@ void Group::sendAppend(const Member& id, Peer& p, bool entries) {
         }
     }
     a.previous = previous;
-    send(id, std::move(a), 0);          // our own write may still be under way: it only counts when it is durable
+    send(id, std::move(a), 0); // our own write may still be under way: it only counts when it is durable
 }
 
 void Group::speakToAll() {
@@ -142,9 +144,13 @@ void Group::beat() {
         return follow(term_, {});
     }
     if (transfer_.store != 0 && now_ >= transferUntil_) {
-        // It did not stand. If it was told to, it still may, any time: no lease in this term any more.
+        // It did not stand. If it was told to, it still may, at any time: there is no lease in this term any more.
         transfer_ = {};
-        leaseGone_ = everTold_;
+        leaseGone_ = false;
+        if (everTold_) {
+            PROBE("a transfer failed, the leader goes on in a new term");
+            return standAgain();
+        }
     }
     toldToStand_ = false;
     continueTransfer();
@@ -189,7 +195,8 @@ void Group::on(const GroupMessage& m, Appended& a) {
         advanceCommit();
         if (leads()) continueTransfer();
         handOver();
-    } else if (p.flow != Flow::kSnapshot && a.up_to > p.match && (p.flow == Flow::kReplicate || a.up_to.value == p.next.value - 1)) {
+    } else if (p.flow != Flow::kSnapshot && a.up_to > p.match &&
+               (p.flow == Flow::kReplicate || a.up_to.value == p.next.value - 1)) {
         Index next = std::min(Index{a.up_to.value - 1}, std::min(a.hint, log_.last()));
         while (next > log_.base().index && next > p.match && log_.termAt(next) > a.hint_term) next.value--;
         probe(p, Index{next.value + 1});
@@ -329,8 +336,10 @@ Error Group::mayChange(const Members& next) const {
             return {Code::Busy, "the learner has not caught up yet"};
     }
     if (differences > 1) return {Code::Invalid, "one voter at a time"};
-    const auto able = static_cast<std::size_t>(std::count_if(next.voters.begin(), next.voters.end(), [&](const Member& m) { return canLead(m); }));
-    if (able <= next.voters.size() / 2) return {Code::Busy, "too few of these voters are there and have the rows: the group would stop"};
+    const auto able = static_cast<std::size_t>(
+        std::count_if(next.voters.begin(), next.voters.end(), [&](const Member& m) { return canLead(m); }));
+    if (able <= next.voters.size() / 2)
+        return {Code::Busy, "too few of these voters are there and have the rows: the group would stop"};
     return {};
 }
 
@@ -347,7 +356,7 @@ void Group::on(ChangeMembers&& c) {
     Entry e;
     e.kind = EntryKind::kMembers;
     e.payload.value = wire::encode(c.members);
-    appendOwn(std::move(e));            // in force from here on
+    appendOwn(std::move(e)); // in force from here on
     syncPeers();
 }
 
@@ -368,12 +377,13 @@ void Group::on(Transfer&& t) {
         out_->refused = Error::notLeader(leader_.server);
         return;
     }
-    if (t.to.store == 0) if (const Member* to = best()) t.to = *to;
+    if (t.to.store == 0)
+        if (const Member* to = best()) t.to = *to;
     if (t.to == options_.self || !members().votes(t.to)) return refuse(Code::Invalid, "there is no such voter");
     if (log_.configIndex() > commit_) return refuse(Code::Busy, "the members are being changed");
-    if (caretaker()) return;            // it does so anyway
+    if (caretaker()) return; // it does so anyway
     toldToStand_ = false;
-    leaseGone_ = true;                  // before anybody may stand in spite of what was promised to us
+    leaseGone_ = true; // before anybody may stand in spite of what was promised to us
     transfer_ = t.to;
     transferUntil_ = Monotonic{now_.value + options_.election_ns};
     continueTransfer();
@@ -400,4 +410,4 @@ void Group::resign() {
     follow(term_, {});
 }
 
-}  // namespace skua::raft
+} // namespace skua::raft

@@ -9,7 +9,8 @@ bool wellFormed(const Members& m) {
     std::vector<Member> all = m.voters;
     all.insert(all.end(), m.learners.begin(), m.learners.end());
     for (std::size_t i = 0; i < all.size(); i++)
-        for (std::size_t j = 0; j < i; j++) if (all[i] == all[j]) return false;
+        for (std::size_t j = 0; j < i; j++)
+            if (all[i] == all[j]) return false;
     return true;
 }
 
@@ -134,7 +135,7 @@ bool GroupPast::takeEntry(std::string payload) {
     if (known) {
         const u64 last = entries_.empty() ? start_.index.value : entries_.back().index.value;
         if (entry->index.value > last + 1) return false;
-        if (entry->index <= start_.index) return true;         // of the base already
+        if (entry->index <= start_.index) return true; // of the base already
         while (!entries_.empty() && entries_.back().index >= entry->index) entries_.pop_back();
     }
     entries_.push_back(std::move(*entry));
@@ -146,12 +147,12 @@ bool GroupPast::join(const LogBase& rows, GroupLog& log) const {
     if (entries_.empty()) return rows.index >= start_.index;
     const Index first = entries_.front().index, last = entries_.back().index;
     if (first.value > rows.index.value + 1) return false;
-    if (last < rows.index) return true;                         // the rows are of a snapshot behind all of them
+    if (last < rows.index) return true; // the rows are of a snapshot behind all of them
     if (first <= rows.index && entries_[rows.index.value - first.value].term != rows.term) {
         PROBE("a snapshot was installed, and the log not yet begun anew");
         return true;
     }
-    if (first <= rows.index) {          // what comes before the rows' index serves followers that are behind
+    if (first <= rows.index) { // what comes before the rows' index serves followers that are behind
         LogBase base = rows;
         base.index = first;
         base.term = entries_.front().term;
@@ -167,4 +168,4 @@ bool GroupPast::join(const LogBase& rows, GroupLog& log) const {
     return true;
 }
 
-}  // namespace skua::raft
+} // namespace skua::raft

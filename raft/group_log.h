@@ -29,7 +29,7 @@ struct LoggedEntry {
     Age age;
     EntryKind kind{};
     std::shared_ptr<const std::string> bytes;
-    u64 end = 0;                // bytes of the log up to here, counted by GroupLog
+    u64 end = 0; // bytes of the log up to here, counted by GroupLog
 };
 // None: the bytes are not an entry of this group, or one that cannot be.
 std::optional<LoggedEntry> readEntry(GroupId group, std::string bytes);
@@ -62,14 +62,14 @@ public:
 
     // Must be last() + 1. `counts`: it changes the membership if it is of that kind.
     void append(LoggedEntry entry, bool counts = true);
-    void truncateAfter(Index i);            // i >= base
-    void dropUpTo(Index i);                 // moves the base; i <= last
+    void truncateAfter(Index i); // i >= base
+    void dropUpTo(Index i);      // moves the base; i <= last
     void reset(LogBase base);
 
 private:
     LogBase base_;
     std::deque<LoggedEntry> entries_;
-    std::vector<std::pair<Index, Members>> configs_;    // of entries_
+    std::vector<std::pair<Index, Members>> configs_; // of entries_
     u64 endOf(Index i) const { return i == base_.index ? baseEnd_ : at(i).end; }
     u64 baseEnd_ = 0;
 };
@@ -94,8 +94,8 @@ public:
 private:
     GroupId group_;
     VoteRow vote_;
-    LogBase start_;                         // of entries_, where a record said it
+    LogBase start_; // of entries_, where a record said it
     std::deque<LoggedEntry> entries_;
 };
 
-}  // namespace skua::raft
+} // namespace skua::raft

@@ -14,7 +14,9 @@ namespace skua::raft {
 inline constexpr std::size_t kMaxVoters = 7, kMaxLearners = 7;
 
 struct MemberLess {
-    bool operator()(const Member& a, const Member& b) const { return std::pair(a.server, a.store) < std::pair(b.server, b.store); }
+    bool operator()(const Member& a, const Member& b) const {
+        return std::pair(a.server, a.store) < std::pair(b.server, b.store);
+    }
 };
 
 // Who is in a group. A server that comes back with an empty or suspect store is a new member: its store id is.
@@ -48,7 +50,7 @@ struct Vote {
 };
 struct Append {
     static constexpr u8 kTag = 3;
-    Index previous;             // entries follow this one
+    Index previous; // entries follow this one
     Term previous_term;
     Index committed;
     Monotonic sent;             // by the leader's clock; comes back with the answer
@@ -57,14 +59,14 @@ struct Append {
 };
 struct Appended {
     static constexpr u8 kTag = 4;
-    bool agrees = false;        // the log has `previous` as the leader said, and the entries after it
-    bool needs_rows = false;    // the log is fine, the rows are not: send a snapshot
-    Index up_to;                // agrees: the logs are equal up to here. Else: the `previous` that was refused
-    Index durable;              // agrees: equal up to here, and on disk
-    Index hint;                 // refused: the logs part at or before this one
+    bool agrees = false;     // the log has `previous` as the leader said, and the entries after it
+    bool needs_rows = false; // the log is fine, the rows are not: send a snapshot
+    Index up_to;             // agrees: the logs are equal up to here. Else: the `previous` that was refused
+    Index durable;           // agrees: equal up to here, and on disk
+    Index hint;              // refused: the logs part at or before this one
     Term hint_term;
-    Index committed;            // as the follower knows it
-    Monotonic sent;             // of the Append
+    Index committed; // as the follower knows it
+    Monotonic sent;  // of the Append
     FIELDS(agrees, needs_rows, up_to, durable, hint, hint_term, committed, sent)
 };
 // From a leader that has given up its lease: stand for the next term, now.
@@ -107,9 +109,9 @@ struct LogBase {
     Term term;
     Wall wall;
     Age age;
-    Index config;               // of the entry that made `members` so; 0 in a log without any
+    Index config; // of the entry that made `members` so; 0 in a log without any
     Members members;
     FIELDS(index, term, wall, age, config, members)
 };
 
-}  // namespace skua::raft
+} // namespace skua::raft

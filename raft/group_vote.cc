@@ -63,6 +63,11 @@ void Group::stand(bool transfer) {
     askOthers(false, transfer);
 }
 
+void Group::standAgain() {
+    follow(term_, {});
+    stand(true);
+}
+
 void Group::askOthers(bool pre, bool transfer) {
     for (const Member& m : members().voters) {
         if (m == options_.self) continue;
@@ -106,7 +111,8 @@ void Group::on(const GroupMessage& m, AskVote& ask) {
         const bool granted = m.term > term_ && !promised() && upToDate(ask);
         send(m.from, Vote{true, granted}, 0, granted ? m.term : term_);
         // Who asks has not heard us for long.
-        if (leads()) if (auto at = peers_.find(m.from); at != peers_.end()) at->second.speak = true;
+        if (leads())
+            if (auto at = peers_.find(m.from); at != peers_.end()) at->second.speak = true;
         return;
     }
     // The leader of the term before wants the transfer, and reads no more by its lease.
@@ -127,7 +133,8 @@ void Group::on(const GroupMessage& m, AskVote& ask) {
 
 void Group::on(const GroupMessage& m, Vote& v) {
     if (!v.granted) return;
-    if (v.pre ? role_ == Role::kPreCandidate && m.term.value == term_.value + 1 : role_ == Role::kCandidate && m.term == term_) count(m.from);
+    if (v.pre ? role_ == Role::kPreCandidate && m.term.value == term_.value + 1 : role_ == Role::kCandidate && m.term == term_)
+        count(m.from);
 }
 
 void Group::on(const GroupMessage& m, StandNow&) {
@@ -145,4 +152,4 @@ void Group::on(MayLead&& m) {
     handOver();
 }
 
-}  // namespace skua::raft
+} // namespace skua::raft

@@ -11,4 +11,4 @@ struct Moment {
     Wall wall;
 };
 
-}  // namespace skua::raft
+} // namespace skua::raft

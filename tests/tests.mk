@@ -14,7 +14,7 @@ $(O)/tests/unit/%: $(O)/obj/tests/unit/%.o $(ALL_LIBS)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LINK $@")
 	$(Q)$(CXX) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(ALL_LIBS) -Wl,--end-group -lfuse3 -lgtest -lgtest_main $(LIBS)
-$(O)/tests/unit/group_world_test: $(O)/obj/tests/unit/group_world.o
+$(O)/tests/unit/group_world_test: $(O)/obj/tests/unit/group_world.o $(O)/obj/tests/unit/group_world_run.o
 $(O)/tests/skua-sim: $(call objects,$(SIM_SOURCES)) $(ALL_LIBS)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LINK $@")

@@ -6,9 +6,6 @@
 namespace skua::raft {
 
 namespace {
-const GroupId kGroup = groupOf(ShardId{1});
-constexpr u64 kBeat = 10 * kMillisecond, kElection = 50 * kMillisecond;
-
 u64 mix(u64 a, u64 b) {
     a = (a ^ b) * 0x9E3779B97F4A7C15ull;
     return a ^ a >> 29;
@@ -19,19 +16,22 @@ u64 hashOf(std::string_view s) {
     return h;
 }
 std::string text(const Member& m) { return std::to_string(m.server.value) + "/" + std::to_string(m.store); }
-}  // namespace
+} // namespace
 
 void GroupWorld::Counts::add(const Counts& o) {
-    events += o.events, messages += o.messages, acked += o.acked, reads += o.reads, elections += o.elections, crashes += o.crashes;
+    events += o.events, messages += o.messages, acked += o.acked, reads += o.reads, elections += o.elections,
+        crashes += o.crashes;
     snapshots += o.snapshots, members += o.members, wiped += o.wiped, transfers += o.transfers;
     lowest = std::min(lowest, o.acked);
 }
 
 void GroupWorld::wrong(std::string what) {
-    if (wrong_.empty()) wrong_ = "seed " + std::to_string(seed_) + " at " + std::to_string((now_ - kSecond) / 1000) + " us: " + std::move(what);
+    if (wrong_.empty())
+        wrong_ = "seed " + std::to_string(seed_) + " at " + std::to_string((now_ - kSecond) / 1000) + " us: " + std::move(what);
 }
 void GroupWorld::tell(At s, const std::string& what) const {
-    if (trace_) std::printf("[%10.3f ms] %s %s\n", static_cast<double>(now_ - kSecond) / 1e6, text(stores_[s].id).c_str(), what.c_str());
+    if (trace_)
+        std::printf("[%10.3f ms] %s %s\n", static_cast<double>(now_ - kSecond) / 1e6, text(stores_[s].id).c_str(), what.c_str());
 }
 
 // --- time ---------------------------------------------------------------------------------------------------
@@ -93,33 +93,37 @@ void GroupWorld::start(At s) {
     store.pausedUntil = 0;
     store.turn = false;
     store.rows = store.flushed;
-    GroupPast past(kGroup);
+    GroupPast past(kWorldGroup);
     for (const GroupRecord& r : store.disk) {
-        const bool fine = r.kind == GroupRecordKind::kVote ? past.takeVote(*r.payload) : r.kind == GroupRecordKind::kBase ? past.takeBase(*r.payload) : past.takeEntry(*r.payload);
+        const bool fine = r.kind == GroupRecordKind::kVote   ? past.takeVote(*r.payload)
+                          : r.kind == GroupRecordKind::kBase ? past.takeBase(*r.payload)
+                                                             : past.takeEntry(*r.payload);
         if (!fine) return wrong(text(store.id) + " cannot read its records");
     }
     GroupLog log;
     if (!past.join(store.rows.at, log)) return wrong(text(store.id) + " has a gap between rows and log");
     GroupOptions o;
-    o.group = kGroup;
+    o.group = kWorldGroup;
     o.self = store.id;
     o.seed = random_.next();
-    o.heartbeat_ns = kBeat;
-    o.election_ns = kElection;
+    o.heartbeat_ns = kWorldBeat;
+    o.election_ns = kWorldElection;
     o.own_heartbeats = ownHeartbeats_;
     o.append_bytes = 400;
     o.window_bytes = 1500;
     o.keep_bytes = 3000;
     store.group = std::make_unique<Group>(o, past.vote(), std::move(log), store.rows.at, store.installing, clock(s));
-    tell(s, "starts, term " + std::to_string(store.group->term().value) + ", log to " + std::to_string(store.group->log().last().value));
+    tell(s, "starts, term " + std::to_string(store.group->term().value) + ", log to " +
+                std::to_string(store.group->log().last().value));
     planTick(s);
-    if (!ownHeartbeats_) on(s, random_.below(kBeat), [this, s] { beat(s); });
+    if (!ownHeartbeats_) on(s, random_.below(kWorldBeat), [this, s] { beat(s); });
 }
 
 void GroupWorld::crash(At s) {
     Store& store = stores_[s];
     const std::size_t survive = random_.below(store.writing.size() + 1);
-    for (std::size_t i = 0; i < survive; i++) for (auto& r : store.writing[i].records) store.disk.push_back(r);
+    for (std::size_t i = 0; i < survive; i++)
+        for (auto& r : store.writing[i].records) store.disk.push_back(r);
     store.group.reset();
     store.life++;
     counts_.crashes++;
@@ -146,14 +150,19 @@ void GroupWorld::feed(At s, Input input) {
 void GroupWorld::carry(At s, GroupEffects& out) {
     Store& store = stores_[s];
     Group& g = *store.group;
-    if (out.changed) tell(s, std::string(g.leads() ? "leads" : g.role() == Group::Role::kFollower ? "follows " + text(g.leader()) : "asks for votes") + " in term " + std::to_string(g.term().value));
+    if (out.changed)
+        tell(s, std::string(g.leads()                            ? "leads"
+                            : g.role() == Group::Role::kFollower ? "follows " + text(g.leader())
+                                                                 : "asks for votes") +
+                    " in term " + std::to_string(g.term().value));
     if (g.leads()) {
         auto [it, fresh] = leaders_.try_emplace(g.term(), store.id);
         if (it->second != store.id) return wrong("two leaders in term " + std::to_string(g.term().value));
         if (fresh) {
             counts_.elections++;
-            auto before = ackedIn_.lower_bound(g.term());        // of earlier terms: in a later one it may lead no more
-            if (before != ackedIn_.begin() && g.log().last() < std::prev(before)->second) return wrong("the leader " + text(store.id) + " lacks what was acknowledged");
+            auto before = ackedIn_.lower_bound(g.term()); // of earlier terms: in a later one it may lead no more
+            if (before != ackedIn_.begin() && g.log().last() < std::prev(before)->second)
+                return wrong("the leader " + text(store.id) + " lacks what was acknowledged");
         }
     }
     if (out.write != 0) {
@@ -200,7 +209,8 @@ void GroupWorld::apply(At s, const Entry& e) {
         rows.at.members = *membersOf(writeEntry(e));
     }
     rows.hash = mix(rows.hash, hash);
-    if (auto [state, first] = states_.try_emplace(e.index, rows.hash); state->second != rows.hash) return wrong("rows differ at " + std::to_string(e.index.value));
+    if (auto [state, first] = states_.try_emplace(e.index, rows.hash); state->second != rows.hash)
+        return wrong("rows differ at " + std::to_string(e.index.value));
     if (!store.proposed.erase({e.index, e.term})) return;
     // Its proposer answers the client.
     counts_.acked++;
@@ -230,11 +240,12 @@ void GroupWorld::planTick(At s) {
 
 void GroupWorld::startWrite(At s) {
     const u64 number = stores_[s].writing.back().number;
-    const u64 lasts = chance(slow_) && !healed_ ? random_.below(60 * kMillisecond) : 50 * kMicrosecond + random_.below(kMillisecond);
+    const u64 lasts =
+        chance(slow_) && !healed_ ? random_.below(60 * kMillisecond) : 50 * kMicrosecond + random_.below(kMillisecond);
     on(s, lasts, [this, s, number] {
         Store& store = stores_[s];
         if (store.durable >= number) return;
-        while (!store.writing.empty() && store.writing.front().number <= number) {     // in order, whole
+        while (!store.writing.empty() && store.writing.front().number <= number) { // in order, whole
             for (auto& r : store.writing.front().records) store.disk.push_back(std::move(r));
             store.writing.erase(store.writing.begin());
         }
@@ -259,7 +270,7 @@ void GroupWorld::flush(At s) {
     Store& store = stores_[s];
     if (!store.group || store.installing) return;
     store.flushed = store.rows;
-    GroupPast past(kGroup);
+    GroupPast past(kWorldGroup);
     for (const GroupRecord& r : store.disk) {
         if (r.kind == GroupRecordKind::kVote) (void)past.takeVote(*r.payload);
         else if (r.kind == GroupRecordKind::kBase) (void)past.takeBase(*r.payload);
@@ -275,7 +286,8 @@ void GroupWorld::flush(At s) {
 // --- the network ----------------------------------------------------------------------------------------------
 
 GroupWorld::At GroupWorld::find(const Member& m) const {
-    for (At s = 0; s < stores_.size(); s++) if (stores_[s].id == m) return s;
+    for (At s = 0; s < stores_.size(); s++)
+        if (stores_[s].id == m) return s;
     return npos;
 }
 
@@ -285,7 +297,8 @@ void GroupWorld::overNetwork(const Member& from, const Member& to, std::function
     if (!healed_ && (chance(loss_) || cut_.contains({from, to}))) return;
     const int copies = !healed_ && chance(repeat_) ? 2 : 1;
     for (int i = 0; i < copies; i++) {
-        const u64 delay = !healed_ && chance(slow_) ? random_.below(80 * kMillisecond) : 30 * kMicrosecond + random_.below(700 * kMicrosecond);
+        const u64 delay =
+            !healed_ && chance(slow_) ? random_.below(80 * kMillisecond) : 30 * kMicrosecond + random_.below(700 * kMicrosecond);
         at(now_ + delay, [this, s, from, to, f] {
             if (!stores_[s].group || (!healed_ && cut_.contains({from, to}))) return;
             on(s, 0, [s, f] { f(s); });
@@ -321,14 +334,14 @@ void GroupWorld::beat(At s) {
                 const bool same = stores_[t].group->follows(from, term);
                 if (same) feed(t, LeaderHeard{term});
                 overNetwork(self, from, [this, self, same, term, sent, life = stores_[s].life](At back) {
-                    if (stores_[back].life != life) return;         // the answer is to another process
+                    if (stores_[back].life != life) return; // the answer is to another process
                     if (same) feed(back, Renewed{self, term, sent});
                     else feed(back, Speak{self});
                 });
             });
         }
     }
-    on(s, kBeat, [this, s] { beat(s); });
+    on(s, kWorldBeat, [this, s] { beat(s); });
 }
 
 // Rows as they are now, in one piece that takes a while; a crash or a cut on the way loses it.
@@ -346,7 +359,7 @@ void GroupWorld::sendSnapshot(At s, const Member& to) {
         carry(t, out);
         if (!install) return;
         tell(t, "installs a snapshot of " + std::to_string(rows.at.index.value));
-        store.installing = true;            // durable, before a row is touched
+        store.installing = true; // durable, before a row is touched
         on(t, random_.below(30 * kMillisecond), [this, t, rows, number = ++store.installs] {
             Store& s2 = stores_[t];
             if (s2.installs != number) return;
@@ -359,197 +372,4 @@ void GroupWorld::sendSnapshot(At s, const Member& to) {
     on(s, 40 * kMillisecond, [this, s, to] { feed(s, SnapshotEnded{to}); });
 }
 
-// --- what happens -------------------------------------------------------------------------------------------
-
-GroupWorld::At GroupWorld::leader() const {
-    At best = npos;
-    for (At s = 0; s < stores_.size(); s++)
-        if (stores_[s].group && stores_[s].group->leads() && (best == npos || stores_[s].group->term() > stores_[best].group->term())) best = s;
-    return best;
-}
-
-void GroupWorld::client() {
-    if (done_) return;
-    for (At s = 0; s < stores_.size(); s++) {
-        Store& store = stores_[s];
-        if (!store.group || store.pausedUntil > now_) continue;
-        Group& g = *store.group;
-        if (g.mayRead(clock(s).monotonic) && store.rows.at.index < acked_) return wrong("a lease read misses an acknowledged write");
-        if (random_.oneIn(4)) {
-            store.reads[++lastToken_] = acked_;
-            feed(s, ReadIndex{lastToken_});
-        }
-        if (!g.leads() || random_.oneIn(3)) continue;
-        for (u64 n = random_.below(4); n > 0; n--) {
-            Entry e;
-            e.kind = EntryKind::kCommand;
-            e.payload.value = "command " + std::to_string(++lastCommand_) + std::string(random_.below(40), 'x');
-            feed(s, Propose{std::move(e)});
-            if (!wrong_.empty()) return;
-            if (g.leads() && !g.transferring()) store.proposed.emplace(g.log().last(), g.term());
-        }
-    }
-    at(now_ + random_.below(6 * kMillisecond), [this] { client(); });
-}
-
-void GroupWorld::fault() {
-    if (healed_) return;
-    const At s = random_.below(stores_.size());
-    Store& store = stores_[s];
-    switch (random_.below(12)) {
-        case 0: case 1: case 2:
-            if (store.group) crash(s);
-            break;
-        case 3: case 4:
-            for (At o = 0; o < stores_.size(); o++) if (!stores_[o].group && !stores_[o].wiped) start(o);
-            break;
-        case 5: case 6: {       // one way
-            const At o = random_.below(stores_.size());
-            if (o != s) cut_.insert({store.id, stores_[o].id});
-            tell(s, "is cut from " + text(stores_[o].id));
-            break;
-        }
-        case 7: {               // both ways, from all
-            for (const Store& o : stores_) if (o.id != store.id) cut_.insert({store.id, o.id}), cut_.insert({o.id, store.id});
-            tell(s, "is cut off");
-            break;
-        }
-        case 8: cut_.clear(); break;
-        case 9:
-            store.pausedUntil = now_ + random_.below(200 * kMillisecond);
-            tell(s, "is paused");
-            break;
-        case 10: {
-            const u64 local = clock(s).monotonic.value;
-            store.localAt = local;
-            store.trueAt = now_;
-            store.rate = 0.9 + static_cast<double>(random_.below(201)) / 1000;
-            store.wallOff += static_cast<i64>(random_.below(20 * kSecond)) - static_cast<i64>(10 * kSecond);
-            if (store.group) store.wake = 0, planTick(s);
-            break;
-        }
-        case 11:
-            // Not the last ones that there are: nobody could mend that.
-            if (!store.group || !random_.oneIn(2) || std::any_of(stores_.begin(), stores_.end(), [](const Store& x) { return x.installing || x.wiped; })) break;
-            tell(s, "loses its rows");
-            store.installing = true;
-            feed(s, RowsLost{});
-            break;
-    }
-    if (random_.oneIn(3)) flush(random_.below(stores_.size()));
-    at(now_ + random_.below(80 * kMillisecond), [this] { fault(); });
-}
-
-// Somebody keeps the group at its size, and sometimes changes it for no reason.
-void GroupWorld::operate() {
-    if (healed_) return;
-    if (const At s = leader(); s != npos && stores_[s].pausedUntil <= now_) change(s);
-    at(now_ + random_.below(120 * kMillisecond), [this] { operate(); });
-}
-
-void GroupWorld::change(At s) {
-    const Group& g = *stores_[s].group;
-    Members next = g.members();
-    auto gone = [&](const Member& m) { const At o = find(m); return o == npos || stores_[o].wiped; };
-    auto remove = [](std::vector<Member>& from, const Member& m) { std::erase(from, m); };
-    Member dead;
-    for (const Member& m : next.voters) if (gone(m)) dead = m;
-    // One store at a time comes back empty, and not before the last one is replaced.
-    if (dead.store == 0 && next.voters.size() >= 3 && random_.oneIn(6)) {
-        const At o = find(next.voters[random_.below(next.voters.size())]);
-        if (o != npos && o != s && std::none_of(stores_.begin(), stores_.end(), [&](const Store& x) { return x.installing || (x.wiped && g.members().has(x.id)); })) {
-            if (stores_[o].group) crash(o);
-            stores_[o].wiped = true;
-            counts_.wiped++;
-            tell(o, "loses its disk");
-            return;
-        }
-    }
-    if (dead.store != 0 && next.voters.size() > 1) remove(next.voters, dead);
-    else if (!next.learners.empty() && !random_.oneIn(4)) {
-        const Member m = next.learners[random_.below(next.learners.size())];
-        remove(next.learners, m);
-        if (!gone(m) && next.voters.size() < 5) next.voters.push_back(m);
-    } else if (next.voters.size() < voters_ || random_.oneIn(5)) {
-        if (next.learners.size() > 1 || stores_.size() > 14) return;
-        const At fresh = make(ServerId{static_cast<u32>(random_.below(6) + 1)});
-        next.learners.push_back(stores_[fresh].id);
-    } else if (next.voters.size() > 2 && random_.oneIn(4)) {
-        const Member m = next.voters[random_.below(next.voters.size())];
-        remove(next.voters, m);
-    } else if (random_.oneIn(3)) {
-        counts_.transfers++;
-        const Member to = random_.oneIn(2) ? Member{} : next.voters[random_.below(next.voters.size())];
-        tell(s, "is to hand over to " + text(to));
-        return feed(s, Transfer{to});
-    } else return;
-    counts_.members++;
-    feed(s, ChangeMembers{next});
-}
-
-void GroupWorld::heal() {
-    healed_ = true;
-    cut_.clear();
-    for (At s = 0; s < stores_.size(); s++) {
-        stores_[s].pausedUntil = 0;
-        if (!stores_[s].group && !stores_[s].wiped) start(s);
-    }
-}
-
-bool GroupWorld::converged() const {
-    const At s = leader();
-    if (s == npos) return false;
-    const Group& g = *stores_[s].group;
-    if (g.log().last() != g.applied() || !g.ready() || g.firstOfTerm() > g.applied()) return false;
-    for (const auto& group : {g.members().voters, g.members().learners})
-        for (const Member& m : group) {
-            const At o = find(m);
-            if (o == npos || stores_[o].wiped) continue;
-            if (stores_[o].rows.at.index != g.applied() || stores_[o].installing || stores_[o].group->log().last() != g.log().last()) return false;
-        }
-    return true;
-}
-
-std::string GroupWorld::run() {
-    voters_ = 3 + random_.below(3);
-    loss_ = random_.below(4) * 3;
-    repeat_ = random_.below(3) * 5;
-    slow_ = random_.below(3) * 2;
-    ownHeartbeats_ = random_.oneIn(2);
-    Entry format;
-    format.wall = Wall{1'600'000'000 * kSecond};
-    Format f;
-    f.group = kGroup;
-    stores_.reserve(64);
-    for (std::size_t i = 0; i < voters_; i++) f.members.push_back(stores_[make(ServerId{static_cast<u32>(i + 1)})].id);
-    format.payload.value = wire::encode(f);
-    for (At s = 0; s < voters_; s++) if (2 * s < voters_ || chance(80)) feed(s, MakeGroup{format});
-    at(now_, [this] { client(); });
-    at(now_ + 100 * kMillisecond, [this] { fault(); });
-    at(now_ + 200 * kMillisecond, [this] { operate(); });
-    runUntil(now_ + 1500 * kMillisecond);
-    if (!wrong_.empty()) return wrong_;
-    heal();
-    const u64 before = counts_.acked;
-    u64 limit = now_ + 4 * kSecond;
-    while (wrong_.empty() && counts_.acked < before + 5 && now_ < limit) runUntil(now_ + 20 * kMillisecond);
-    if (wrong_.empty() && counts_.acked < before + 5) wrong("no progress after the faults ended");
-    done_ = true;           // no more commands: everybody must get there
-    limit = now_ + 2 * kSecond;
-    while (wrong_.empty() && !converged() && now_ < limit) runUntil(now_ + 20 * kMillisecond);
-    if (wrong_.empty() && !converged()) wrong("the members do not catch up");
-    if (ownHeartbeats_ || !wrong_.empty()) return wrong_;
-    // To a member that is no more a leader speaks until it is removed.
-    for (const Store& s : stores_) if (s.wiped && stores_[leader()].group->members().has(s.id)) return wrong_;
-    // Stores that were removed would ask for votes for ever; their owner takes them away.
-    for (At s = 0; s < stores_.size(); s++) if (stores_[s].group && !stores_[leader()].group->members().has(stores_[s].id)) crash(s);
-    runUntil(now_ + 4 * kElection);
-    const Term term = leader() == npos ? Term{} : stores_[leader()].group->term();
-    quiet_ = true;
-    runUntil(now_ + 10 * kElection);
-    if (leader() == npos || stores_[leader()].group->term() != term) wrong("an idle group loses its leader");
-    else if (!stores_[leader()].group->mayRead(clock(leader()).monotonic)) wrong("an idle leader's lease is not renewed");
-    return wrong_;
-}
-
-}  // namespace skua::raft
+} // namespace skua::raft

@@ -23,11 +23,15 @@
 
 namespace skua::raft {
 
+inline constexpr GroupId kWorldGroup = groupOf(ShardId{1});
+inline constexpr u64 kWorldBeat = 10 * kMillisecond, kWorldElection = 50 * kMillisecond;
+
 class GroupWorld {
 public:
     struct Counts {
-        u64 events = 0, messages = 0, acked = 0, reads = 0, elections = 0, crashes = 0, snapshots = 0, members = 0, wiped = 0, transfers = 0;
-        u64 lowest = ~0ull;             // acknowledged, of the seed with the fewest
+        u64 events = 0, messages = 0, acked = 0, reads = 0, elections = 0, crashes = 0, snapshots = 0, members = 0, wiped = 0,
+            transfers = 0;
+        u64 lowest = ~0ull; // acknowledged, of the seed with the fewest
         void add(const Counts& o);
     };
     GroupWorld(u64 seed, bool trace) : seed_(seed), trace_(trace), random_(seed) {}
@@ -46,21 +50,21 @@ private:
     };
     struct Store {
         Member id;
-        std::unique_ptr<Group> group;               // null: down
-        std::vector<GroupRecord> disk;              // durable
+        std::unique_ptr<Group> group;  // null: down
+        std::vector<GroupRecord> disk; // durable
         std::vector<Writing> writing;
-        std::vector<GroupEffects::Send> held;       // for a write
+        std::vector<GroupEffects::Send> held; // for a write
         Rows rows, flushed;
         bool installing = false, wiped = false;
         u64 life = 0, installs = 0, durable = 0;
         u64 pausedUntil = 0;
         double rate = 1;
-        u64 localAt = 0, trueAt = 0;                // the clock was set then
+        u64 localAt = 0, trueAt = 0; // the clock was set then
         i64 wallOff = 0;
-        u64 wake = 0;                               // true time of the next Tick that is planned; 0: none
-        bool turn = false;                          // EndTurn is planned
+        u64 wake = 0;      // true time of the next Tick that is planned; 0: none
+        bool turn = false; // EndTurn is planned
         Term led;
-        std::map<u64, Index> reads;                 // token -> what was acknowledged when it was asked
+        std::map<u64, Index> reads; // token -> what was acknowledged when it was asked
         std::set<std::pair<Index, Term>> proposed;
     };
     struct Event {
@@ -68,12 +72,12 @@ private:
         std::function<void()> run;
         bool operator<(const Event& o) const { return std::pair(when, order) > std::pair(o.when, o.order); }
     };
-    using At = std::size_t;                         // of a store in stores_
+    using At = std::size_t; // of a store in stores_
 
     void wrong(std::string what);
     void tell(At s, const std::string& what) const;
     void at(u64 when, std::function<void()> f);
-    void on(At s, u64 delay, std::function<void()> f);      // unless it restarts first; later while it is paused
+    void on(At s, u64 delay, std::function<void()> f); // unless it restarts first; later while it is paused
     void runUntil(u64 when);
     bool chance(u64 percent) { return random_.below(100) < percent; }
     Moment clock(At s) const;
@@ -98,7 +102,7 @@ private:
     void fault();
     void operate();
     void change(At leader);
-    At leader() const;                              // the one of the highest term; npos
+    At leader() const; // the one of the highest term; npos
     At find(const Member& m) const;
     void heal();
     bool converged() const;
@@ -110,7 +114,9 @@ private:
     std::vector<Store> stores_;
     std::priority_queue<Event> events_;
     std::set<std::pair<Member, Member>, bool (*)(const std::pair<Member, Member>&, const std::pair<Member, Member>&)> cut_{
-        [](const auto& a, const auto& b) { return std::tie(a.first.store, a.second.store) < std::tie(b.first.store, b.second.store); }};
+        [](const auto& a, const auto& b) {
+            return std::tie(a.first.store, a.second.store) < std::tie(b.first.store, b.second.store);
+        }};
     u64 now_ = kSecond, order_ = 0, lastStore_ = 0, lastCommand_ = 0, lastToken_ = 0;
     u64 loss_ = 0, repeat_ = 0, slow_ = 0;
     std::size_t voters_ = 3;
@@ -124,4 +130,4 @@ private:
     Counts counts_;
 };
 
-}  // namespace skua::raft
+} // namespace skua::raft

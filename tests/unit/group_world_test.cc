@@ -1,7 +1,7 @@
 // A group under every fault at once, seed by seed (group_world.h). RUNS=n SEED=n TRACE=1 in the environment.
+#include "tests/unit/group_world.h"
 #include <gtest/gtest.h>
 #include <cstdlib>
-#include "tests/unit/group_world.h"
 
 namespace skua::raft {
 namespace {
@@ -20,10 +20,13 @@ TEST(GroupWorld, KeepsItsPromisesWhateverFails) {
         ASSERT_EQ(wrong, "") << "again: SEED=" << seed << " RUNS=1 TRACE=1";
         all.add(world.counts());
     }
-    std::printf("runs=%llu events=%llu messages=%llu acknowledged=%llu fewest=%llu reads=%llu elections=%llu crashes=%llu snapshots=%llu members=%llu wiped=%llu transfers=%llu\n",
-                (unsigned long long)runs, (unsigned long long)all.events, (unsigned long long)all.messages, (unsigned long long)all.acked,
-                (unsigned long long)all.lowest, (unsigned long long)all.reads, (unsigned long long)all.elections, (unsigned long long)all.crashes,
-                (unsigned long long)all.snapshots, (unsigned long long)all.members, (unsigned long long)all.wiped, (unsigned long long)all.transfers);
+    std::printf(
+        "runs=%llu events=%llu messages=%llu acknowledged=%llu fewest=%llu reads=%llu elections=%llu crashes=%llu snapshots=%llu "
+        "members=%llu wiped=%llu transfers=%llu\n",
+        (unsigned long long)runs, (unsigned long long)all.events, (unsigned long long)all.messages, (unsigned long long)all.acked,
+        (unsigned long long)all.lowest, (unsigned long long)all.reads, (unsigned long long)all.elections,
+        (unsigned long long)all.crashes, (unsigned long long)all.snapshots, (unsigned long long)all.members,
+        (unsigned long long)all.wiped, (unsigned long long)all.transfers);
     if (runs < 100) return;
     // It was not all quiet.
     EXPECT_GT(all.snapshots, runs / 4);
@@ -32,5 +35,5 @@ TEST(GroupWorld, KeepsItsPromisesWhateverFails) {
     EXPECT_GT(all.transfers, runs / 8);
 }
 
-}  // namespace
-}  // namespace skua::raft
+} // namespace
+} // namespace skua::raft
