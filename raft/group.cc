@@ -274,8 +274,8 @@ void Group::on(SnapshotOffered&& s) {
     if (leads() || (leader_.store != 0 && leader_ != s.from)) return;
     if (role_ != Role::kFollower || leader_ != s.from) follow(term_, s.from);
     heardLeader();
-    // Never back; unless the rows are gone, and then not behind what the log can still add.
-    if (s.base.index <= commit_ && !(needsRows_ && s.base.index >= log_.base().index)) {
+    // Never back; unless the rows are gone, and then not behind what they had: the log on disk may begin there.
+    if (s.base.index <= commit_ && !(needsRows_ && s.base.index >= handedOut_)) {
         PROBE("a snapshot is offered that is older than what is there");
         return;
     }

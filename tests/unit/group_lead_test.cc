@@ -191,6 +191,7 @@ TEST_F(GroupTest, OneVoterAtATimeAndOnlyAfterAnEntryOfTheOwnTerm) {
     m.voters.pop_back();
     step(f, ChangeMembers{m});
     EXPECT_EQ(nodes[f].refused.code, Code::Busy);
+    EXPECT_EQ(nodes[f].refused.detail, "the leader is new; again in a moment");
     settle();
     run(kBeat);
     step(f, ChangeMembers{m});
@@ -317,6 +318,17 @@ TEST_F(GroupTest, WhoLostItsRowsHandsOverAndFetchesThem) {
     propose(next, "b");
     run(2 * kBeat);
     EXPECT_TRUE(has(l, "b"));
+}
+TEST_F(GroupTest, ASnapshotOlderThanTheLostRowsIsRefused) {
+    const u32 l = lead(3), f = other(l);
+    const LogBase old = nodes[l].rows;
+    propose(l, "a");
+    run(2 * kBeat);
+    step(f, RowsLost{});
+    step(f, SnapshotOffered{member(l), g(l).term(), old}); // its log on disk may begin behind that
+    EXPECT_FALSE(nodes[f].install);
+    step(f, SnapshotOffered{member(l), g(l).term(), nodes[l].rows});
+    EXPECT_TRUE(nodes[f].install);
 }
 TEST_F(GroupTest, ACaretakerLeadsWhenOnlyItsLogHasWhatIsNeeded) {
     const u32 l = lead(3), a = other(l), b = other(l, a);

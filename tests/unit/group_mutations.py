@@ -32,7 +32,7 @@ MUTATIONS = [
     ("a failed transfer gives the lease back", [(LEAD, "if (everTold_) {", "if (false) {")]),
     ("a read index without a round", [(LEAD, "if (r.asked > heard) return false;", "")]),
     ("a read index of a leader without an entry of its own", [(LEAD, "if (reads_.empty() || commit_ < firstOfTerm_) return;", "if (reads_.empty()) return;")]),
-    ("install an older snapshot", [(GROUP, "if (s.base.index <= commit_ && !(needsRows_ && s.base.index >= log_.base().index)) {", "if (false) {"),
+    ("install an older snapshot", [(GROUP, "if (s.base.index <= commit_ && !(needsRows_ && s.base.index >= handedOut_)) {", "if (false) {"),
                                    (GROUP, "if (base.index <= commit_ && base.index < log_.base().index) return;", ""), (GROUP, "if (base.index <= commit_ || leads()) return;", "if (leads()) return;")]),
     ("a snapshot is acknowledged before the log is begun anew", [(GROUP, "in_log ? std::max(voteWrite_, writeOf(base.index)) : lastWrite_", "0")]),
     ("a snapshot keeps a log that is not its own", [(GROUP, "&& log_.termAt(base.index) == base.term;", ";")]),
