@@ -18,6 +18,7 @@ struct FileHandle {
     int flags = 0;     // of open(2)
     pid_t opener = 0;  // the thread
     bool left = false; // its process has closed it
+    bool direct = false;
     // Or may have changed it just by opening it.
     bool writes() const { return (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC)); }
     bool appends() const { return flags & O_APPEND; }

@@ -191,13 +191,14 @@ int serve(Settings& settings) {
     if (!session) return fail(settings, session.error());
     if (wanted.transport == MountOptions::Transport::kIoUring && !(*session)->overIoUring())
         log::warn("io_uring was wanted, the kernel does not offer it: echo 1 > /sys/module/fuse/parameters/enable_uring");
+    mount.directIo = (*session)->directIo() && !wanted.cached;
     raiseReadAhead(settings.mountpoint);
     log::info("mounted at={} transport={} version={}", settings.mountpoint, (*session)->transport(), kRelease);
     tell(settings, std::string("ok transport=") + (*session)->transport());
     mount.startBackground();
     Life life{ring, **session, mount, signals};
     (void)(*process)->run(live(life));
-    log::info("unmounted at={}", settings.mountpoint);
+    log::info("unmounted at={} {}", settings.mountpoint, (*session)->asked());
     return 0;
 }
 
@@ -239,7 +240,7 @@ int main(int argc, char** argv) {
     flags.repeated(
         "-o", settings.options,
         "Options: io_uring, dev_fuse, depth=N, pin, ro, allow_other, attr_timeout=S, entry_timeout=S, negative_timeout=S, "
-        "async_close, drop_on_kill, soft, timeout=S, dirty_mib=N, writeback; others go to libfuse");
+        "async_close, drop_on_kill, soft, timeout=S, dirty_mib=N, writeback, cached; others go to libfuse");
     flags.flag("-f", settings.foreground, "Stay in the foreground");
     flags.option("--ready-fd", settings.ready_fd, "Write one line there once it serves (and stay in the foreground)");
     flags.flag("-s", settings.ignored, "For mount(8): ignored");

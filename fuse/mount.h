@@ -71,6 +71,7 @@ public:
     const MountOptions options;
     Nodes nodes;
     Memory memory;
+    bool directIo = false;  // the kernel can map files that are open so
     Semaphore closing{256}; // async_close: commits that nobody waits for
 
 private:

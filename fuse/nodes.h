@@ -21,6 +21,7 @@ struct Node {
     InodeId id;  // the servers'; another one if a name of ours turned out to be taken
     u64 lookups = 0;
     u32 handles = 0;       // open files and directories
+    u32 direct = 0;        // of them: whose reads and writes go past the kernel's pages
     Attributes attributes; // last heard, or ours while `pending`
     InodeId dir;           // hint: where it is, as what
     std::string name;

@@ -32,6 +32,7 @@ Result<MountOptions> parseOptions(const std::vector<std::string>& words) {
             else if (name == "allow_other") options.allow_other = true;
             else if (name == "ro") options.read_only = true;
             else if (name == "writeback") options.writeback = true;
+            else if (name == "cached") options.cached = true;
             else if (name == "async_close") options.async_close = true;
             else if (name == "drop_on_kill") options.drop_on_kill = true;
             else if (name == "soft") options.soft = true;

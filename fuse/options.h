@@ -13,6 +13,7 @@ struct MountOptions {
     bool pin = false;    // the thread, to one CPU
     double attr_timeout = 1, entry_timeout = 1, negative_timeout = 0;
     bool allow_other = false, read_only = false, writeback = false;
+    bool cached = false; // also new files go through the kernel's pages
     bool async_close = false, drop_on_kill = false;
     bool soft = false;
     u64 timeout_s = 30;              // soft: how long a server may be away

@@ -8,6 +8,7 @@ namespace skua::fuse {
 namespace {
 constexpr u64 kBeginStream = 2u << 20; // smaller files are sent when they are committed
 constexpr u64 kFeed = 1u << 20;
+constexpr u64 kLetGoAt = 4u << 20;
 constexpr u64 kUnsentMost = 16u << 20; // of one file; then writing waits
 } // namespace
 
@@ -59,12 +60,16 @@ Task<> Mount::pour(NodePtr node) {
     const std::shared_ptr<Stream> stream = content->stream();
     if (!stream) co_return Ok{};
     if (!stream->feeding() && stream->waiting() >= kFeed) tasks_.spawn(feed(content, stream));
+    // Who writes from the beginning to the end will not touch it again: its memory serves for what follows, and no
+    // other is needed (memory that was never used costs as much as all the rest). Others may: it is kept.
     const u64 most = options.dirty_mib << 20;
-    if (memory.used() > most / 4 * 3) {
+    const bool once = node->direct > 0 && stream->sequential();
+    if (once ? stream->durable() >= kLetGoAt : memory.used() > most / 4 * 3) {
         auto turn = node->lock.acquire();
         co_await turn;
         Locked locked(node);
-        (void)co_await content->letGo(most / 4);
+        const u64 bytes = once ? ~0ull : most / 4;
+        (void)co_await content->letGo(bytes);
     }
     while (stream->feeding() && stream->waiting() > kUnsentMost) {
         auto waiting = stream->progress().wait();
@@ -195,7 +200,7 @@ void Mount::committed(const NodePtr& node, const Attributes& now) {
     node->deferred = shard::SetAttr();
     node->content->committed(now);
     node->heard(now);
-    node->cachedContent = now.content;
+    node->cachedContent = node->direct ? ContentId() : now.content;
     node->cachedGeneration = now.generation;
 }
 

@@ -99,6 +99,7 @@ struct Queue::Entry final : Completion {
         state = State::Handling;
         queue.handled_++;
         kernelUnique = in.unique;
+        queue.session_.asked_[std::min<std::size_t>(in.opcode, queue.session_.asked_.size() - 1)]++;
         if (in.opcode == FUSE_INTERRUPT) {
             queue.session_.interrupt({in.unique, reinterpret_cast<const fuse_interrupt_in*>(at + sizeof in)->unique});
             return release();

@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::size_t kMaxEarly = 64;
 constexpr u32 kHandleKillPrivV2 = 1u << 28;
+constexpr u32 kDirectIoAllowMmap = 1u << (36 - 32); // in flags2; Linux 6.6
 
 // Queue numbers are CPU numbers, and the kernel waits for as many queues as there may ever be CPUs.
 u16 possibleCpus() {
@@ -100,6 +101,7 @@ Result<> Session::init() {
     if (header.opcode != FUSE_INIT) return Error(Code::Io, "the kernel's first request is not INIT");
     overIoUring_ = options_.io_uring && (in.flags & FUSE_INIT_EXT) && (in.flags2 & kOverIoUring);
     offersKillPriv_ = in.flags & kHandleKillPrivV2;
+    directIo_ = (in.flags & FUSE_INIT_EXT) && (in.flags2 & kDirectIoAllowMmap);
     initUnique_ = header.unique;
     fuse_buf buffer{};
     buffer.size = static_cast<std::size_t>(n);
@@ -112,14 +114,18 @@ Result<> Session::init() {
     return Ok{};
 }
 
-// What libfuse answers, and what it has never heard of: io_uring, and that writes take away setuid here (else
-// the kernel asks for security.capability before every write).
+// What libfuse answers, and what it has never heard of: io_uring, that writes take away setuid here (else
+// the kernel asks for security.capability before every write), and mmap of files that are open for direct I/O.
 ssize_t Session::answerInit(fuse_out_header header, const iovec& body) {
     fuse_init_out out{};
     std::memcpy(&out, body.iov_base, std::min(body.iov_len, sizeof out));
     if (overIoUring_) {
         out.flags |= FUSE_INIT_EXT;
         out.flags2 |= kOverIoUring;
+    }
+    if (directIo_) {
+        out.flags |= FUSE_INIT_EXT;
+        out.flags2 |= kDirectIoAllowMmap;
     }
     if (offersKillPriv_) out.flags |= kHandleKillPrivV2;
     const std::size_t pages = out.flags & FUSE_MAX_PAGES ? out.max_pages : 32;
@@ -150,6 +156,24 @@ unsigned Session::handled() const {
     unsigned all = 0;
     for (auto& q : queues_) all += q->handled();
     return all;
+}
+
+std::string Session::asked() const {
+    static constexpr const char* kNames[] = {
+        nullptr,       "lookup", "forget",  "getattr",   "setattr",     "readlink",   "symlink",  nullptr,
+        "mknod",       "mkdir",  "unlink",  "rmdir",     "rename",      "link",       "open",     "read",
+        "write",       "statfs", "release", nullptr,     "fsync",       "setxattr",   "getxattr", "listxattr",
+        "removexattr", "flush",  "init",    "opendir",   "readdir",     "releasedir", "fsyncdir", "getlk",
+        "setlk",       "setlkw", "access",  "create",    "interrupt",   "bmap",       "destroy",  "ioctl",
+        "poll",        nullptr,  "forgets", "fallocate", "readdirplus", "rename2",    "lseek",    "copy_file_range"};
+    std::string text;
+    for (std::size_t op = 0; op < asked_.size(); op++) {
+        if (asked_[op] == 0) continue;
+        const char* name = op < std::size(kNames) ? kNames[op] : nullptr;
+        text +=
+            (text.empty() ? "" : " ") + (name ? std::string(name) : "op" + std::to_string(op)) + "=" + std::to_string(asked_[op]);
+    }
+    return text;
 }
 
 void Session::hungUp() {

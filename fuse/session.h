@@ -13,6 +13,7 @@
 #define FUSE_USE_VERSION 312
 #endif
 #include <fuse3/fuse_lowlevel.h>
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,6 +39,7 @@ public:
     Session(const Session&) = delete;
 
     bool overIoUring() const { return overIoUring_; }
+    bool directIo() const { return directIo_; } // files that are open so can be mapped too
     const char* transport() const { return overIoUring_ ? "io_uring" : "dev_fuse"; }
 
     // Set when the kernel has hung up: no request comes any more.
@@ -46,6 +48,8 @@ public:
     Event& finished() { return finished_; }
     // Requests that the file system has not answered.
     unsigned handled() const;
+    // How often the kernel asked for what: "lookup=3 create=1".
+    std::string asked() const;
 
     // Takes the mount point away at once; `ended` comes when its last user has gone. On a thread that does
     // not serve: the kernel may send requests (dirty pages) and wait for them.
@@ -69,11 +73,12 @@ private:
     const SessionOptions options_;
     fuse_session* se_ = nullptr;
     int device_ = -1; // ours, so that libfuse closing its own at unmount() changes nothing
-    bool overIoUring_ = false, offersKillPriv_ = false;
+    bool overIoUring_ = false, offersKillPriv_ = false, directIo_ = false;
     u64 initUnique_ = 0;
     std::size_t payload_ = 0; // the largest that a request or a reply can be, less its header
     std::vector<std::unique_ptr<Queue>> queues_;
     std::vector<Queue::Interrupt> early_; // came before their requests did; the latest few
+    std::array<u64, 64> asked_{};         // by opcode
     Event ended_, finished_;
 };
 

@@ -24,7 +24,7 @@ Stream::Stream(client::Client& client, const Overlay& overlay, Policy policy, cl
 
 Stream::~Stream() {
     CHECK(!feeding_);
-    for (auto& p : parts_) giveBudget(*p);
+    for (auto& p : parts_.all) giveBudget(*p);
 }
 
 void Stream::giveBudget(Part& part) {
@@ -114,21 +114,30 @@ Task<Result<>> Stream::fillFromAnywhere(client::SpanWriter& writer, u64 from, u6
 }
 
 Task<> Stream::letGo(Overlay& overlay, u64 bytes) {
+    if (keyRefused_) co_return Ok{};
     if (!sentSource_) {
         const Generation none;
         auto key = co_await client_.metadata.spans(content_, none, 0, 0); // no span: the key alone
+        keyRefused_ = !key;
         if (!key || sentSource_) co_return Ok{};
         sentSource_ = std::make_shared<Sent>(client_, content_, key->read_key);
     }
-    for (u64 index = 0, gone = 0; index < parts_.size() && gone < bytes; index++) {
-        Part& part = *parts_[index];
-        if (part.bad || !part.ready || part.gone || part.filled != span_) continue;
+    for (u64 gone = 0; kept_ < parts_.all.size() && gone < bytes; kept_++) {
+        Part& part = *parts_.all[kept_];
+        if (!part.bad && (!part.ready || part.filled != span_)) break; // not yet
+        if (part.bad || part.gone) continue;
         sentSource_->add(part.span.span);
-        overlay.send(index * span_, index * span_ + part.filled, sentSource_);
+        overlay.send(kept_ * span_, kept_ * span_ + part.filled, sentSource_);
         part.gone = true;
         gone += part.filled;
     }
     co_return Ok{};
+}
+
+u64 Stream::durable() const {
+    u64 sum = 0;
+    for (u64 i = kept_; i < parts_.all.size() && parts_.all[i]->ready && !keyRefused_; i++) sum += parts_.all[i]->filled;
+    return sum;
 }
 
 Task<> Stream::feed() {
@@ -142,7 +151,7 @@ Task<> Stream::feed() {
         const u64 index = sent_ / span_, border = (index + 1) * span_;
         const u64 until = overlay_.contiguous(sent_, std::min(border, sent_ + kFeed));
         if (until - sent_ < kFeed && until != border) break;
-        if (parts_.size() <= index) {
+        if (parts_.all.size() <= index) {
             u64 budget = 0;
             auto taken = co_await takeBudget(parts_, budget);
             if (!taken || stopping_ || sent_ / span_ != index) {
@@ -150,17 +159,17 @@ Task<> Stream::feed() {
                 if (!taken) break; // finish() writes what failed once more, and says so if it fails again
                 continue;
             }
-            while (parts_.size() < index) { // behind one that was skipped
-                parts_.push_back(std::make_shared<Part>());
-                parts_.back()->bad = true;
+            while (parts_.all.size() < index) { // behind one that was skipped
+                parts_.all.push_back(std::make_shared<Part>());
+                parts_.all.back()->bad = true;
             }
             auto part = std::make_shared<Part>();
             part->budget = budget;
             part->writer = std::make_unique<client::SpanWriter>(client_, id_, content_, policy_, index * span_);
-            parts_.push_back(std::move(part));
+            parts_.all.push_back(std::move(part));
             continue; // the world may have changed
         }
-        Part& part = *parts_[index];
+        Part& part = *parts_.all[index];
         if (part.bad || !part.writer) {
             sent_ = border;
             continue;
@@ -183,8 +192,9 @@ Task<> Stream::feed() {
 
 void Stream::touched(u64 from, u64 to) {
     if (from >= sent_ || from >= to) return;
-    for (u64 index = from / span_; index < parts_.size() && index * span_ < to; index++) {
-        Part& part = *parts_[index];
+    sequential_ = false;
+    for (u64 index = from / span_; index < parts_.all.size() && index * span_ < to; index++) {
+        Part& part = *parts_.all[index];
         if (part.bad || index * span_ + part.filled <= from) continue;
         part.bad = true;
         part.ready = false;
@@ -195,13 +205,17 @@ void Stream::touched(u64 from, u64 to) {
 }
 
 // Waits until at most so many spans are under way; takes the receipts of those that are done.
-Task<Result<>> Stream::settleParts(std::vector<PartPtr>& parts, std::size_t in_flight_most) {
-    for (std::size_t i = 0; i < parts.size(); i++) {
-        const PartPtr part = parts[i];
-        if (part->bad || part->ready || !part->complete || !part->writer) continue;
-        const auto in_flight = static_cast<std::size_t>(std::count_if(parts.begin(), parts.end(), [](const PartPtr& p) {
-            return !p->bad && p->complete && p->writer && !p->writer->done();
-        }));
+Task<Result<>> Stream::settleParts(Parts& parts, std::size_t in_flight_most) {
+    const auto over = [](const PartPtr& p) { return p->bad || p->ready; };
+    while (parts.settled < parts.all.size() && over(parts.all[parts.settled])) parts.settled++;
+    for (std::size_t i = parts.settled; i < parts.all.size(); i++) {
+        const PartPtr part = parts.all[i];
+        if (over(part) || !part->complete || !part->writer) continue;
+        std::size_t in_flight = 0;
+        for (std::size_t j = parts.settled; j < parts.all.size(); j++) {
+            const Part& p = *parts.all[j];
+            in_flight += !p.bad && p.complete && p.writer && !p.writer->done();
+        }
         if (!part->writer->done() && in_flight <= in_flight_most) continue;
         const auto writer = std::move(part->writer); // touched() may come meanwhile
         auto made = co_await writer->finish();
@@ -223,7 +237,7 @@ Task<Result<>> Stream::settle(std::size_t in_flight_most) {
 }
 
 // Over the budget of all writers together: one span at a time. The first never waits for others.
-Task<Result<>> Stream::takeBudget(std::vector<PartPtr>& parts, u64& budget) {
+Task<Result<>> Stream::takeBudget(Parts& parts, u64& budget) {
     CO_TRY_OK(co_await settleParts(parts, kInFlight));
     const u64 bytes = geometry::storedBytes(geometry::choose(policy_, span_), static_cast<u32>(span_));
     if (!client_.spanBudget.tryTake(bytes)) {
@@ -234,12 +248,12 @@ Task<Result<>> Stream::takeBudget(std::vector<PartPtr>& parts, u64& budget) {
     co_return Ok{};
 }
 
-Task<Result<>> Stream::writeRun(u64 from, u64 to, std::vector<PartPtr>& into) {
+Task<Result<>> Stream::writeRun(u64 from, u64 to, Parts& into) {
     if (from >= to) co_return Ok{};
     auto part = std::make_shared<Part>();
     CO_TRY_OK(co_await takeBudget(into, part->budget));
     part->writer = std::make_unique<client::SpanWriter>(client_, id_, content_, policy_, from, to - from);
-    into.push_back(part);
+    into.all.push_back(part);
     for (u64 at = from; at < to;) {
         const u64 n = std::min(kFeed, to - at);
         auto filled = co_await fillFromAnywhere(*part->writer, at, at + n);
@@ -259,7 +273,7 @@ Task<Result<>> Stream::writeRun(u64 from, u64 to, std::vector<PartPtr>& into) {
 }
 
 // Long zeros become holes, the rest spans.
-Task<Result<>> Stream::rewrite(u64 from, u64 to, std::vector<PartPtr>& into) {
+Task<Result<>> Stream::rewrite(u64 from, u64 to, Parts& into) {
     struct Hole {
         u64 from, to;
     };
@@ -276,7 +290,7 @@ Task<Result<>> Stream::rewrite(u64 from, u64 to, std::vector<PartPtr>& into) {
         auto part = std::make_shared<Part>();
         part->span = client::holeSpan(hole.from, hole.to - hole.from);
         part->complete = part->ready = true;
-        into.push_back(std::move(part));
+        into.all.push_back(std::move(part));
         run = hole.to;
     }
     CO_TRY_OK(co_await writeRun(run, to, into));
@@ -302,8 +316,8 @@ Task<Result<shard::NewContent>> Stream::finish(u64 size) {
         co_return content;
     }
     // First what was begun, so that it is under way while the rest is written.
-    for (u64 index = 0; index < parts_.size(); index++) {
-        Part& part = *parts_[index];
+    for (u64 index = 0; index < parts_.all.size(); index++) {
+        Part& part = *parts_.all[index];
         const u64 from = index * span_, want = from < size ? std::min(span_, size - from) : 0;
         if (part.bad || part.complete) continue;
         if (part.filled > want) {
@@ -335,26 +349,26 @@ Task<Result<shard::NewContent>> Stream::finish(u64 size) {
         auto settled = co_await settle(0);
         if (settled) break;
     }
-    std::vector<PartPtr> made;
+    Parts made;
     for (u64 from = 0; from < size; from += span_) {
         const u64 index = from / span_, want = std::min(span_, size - from);
-        const bool good = index < parts_.size() && parts_[index]->ready && parts_[index]->filled == want;
+        const bool good = index < parts_.all.size() && parts_.all[index]->ready && parts_.all[index]->filled == want;
         if (good) {
-            made.push_back(parts_[index]);
+            made.all.push_back(parts_.all[index]);
             continue;
         }
-        if (index < parts_.size()) giveBudget(*parts_[index]);
+        if (index < parts_.all.size()) giveBudget(*parts_.all[index]);
         auto written = co_await rewrite(from, from + want, made);
         if (!written) {
-            for (auto& p : made) giveBudget(*p);
+            for (auto& p : made.all) giveBudget(*p);
             co_return written.error();
         }
     }
     auto settled = co_await settleParts(made, 0);
-    for (auto& p : made) giveBudget(*p);
+    for (auto& p : made.all) giveBudget(*p);
     if (!settled) co_return settled.error();
     std::vector<shard::SpanWithProofs> spans;
-    for (auto& p : made) {
+    for (auto& p : made.all) {
         const bool joins = p->span.span.geometry.hole() && !spans.empty() && spans.back().span.geometry.hole();
         if (joins) spans.back().span.hole_length += p->span.span.hole_length;
         else spans.push_back(p->span);

@@ -46,6 +46,10 @@ public:
 
     // Lets go of about so many bytes that are sent, the oldest first. May need to ask for the read key once.
     Task<> letGo(Overlay& overlay, u64 bytes);
+    // How many those would be.
+    u64 durable() const;
+    // Nothing was changed that was sent: the program writes from the beginning to the end.
+    bool sequential() const { return sequential_; }
 
 private:
     class Sent;
@@ -56,11 +60,15 @@ private:
         bool complete = false, ready = false, bad = false, gone = false; // gone: from memory
     };
     using PartPtr = std::shared_ptr<Part>;
+    struct Parts {
+        std::vector<PartPtr> all;
+        std::size_t settled = 0; // those before are ready, or bad
+    };
     Task<Result<>> settle(std::size_t in_flight_most);
-    Task<Result<>> settleParts(std::vector<PartPtr>& parts, std::size_t in_flight_most);
-    Task<Result<>> rewrite(u64 from, u64 to, std::vector<PartPtr>& into);
-    Task<Result<>> writeRun(u64 from, u64 to, std::vector<PartPtr>& into);
-    Task<Result<>> takeBudget(std::vector<PartPtr>& parts, u64& budget);
+    Task<Result<>> settleParts(Parts& parts, std::size_t in_flight_most);
+    Task<Result<>> rewrite(u64 from, u64 to, Parts& into);
+    Task<Result<>> writeRun(u64 from, u64 to, Parts& into);
+    Task<Result<>> takeBudget(Parts& parts, u64& budget);
     Task<Result<>> stage(std::vector<shard::SpanWithProofs>& spans);
     void giveBudget(Part& part);
     void fillFromOverlay(client::SpanWriter& writer, u64 from, u64 to); // nothing of it is sent
@@ -73,9 +81,9 @@ private:
     const client::NewId id_;
     const ContentId content_;
     const u64 span_; // bytes of a full one
-    std::vector<PartPtr> parts_;
-    u64 sent_ = 0;
-    bool feeding_ = false, stopping_ = false;
+    Parts parts_;
+    u64 sent_ = 0, kept_ = 0; // kept_: the first part that may still be in memory
+    bool feeding_ = false, stopping_ = false, sequential_ = true, keyRefused_ = false;
     u32 staged_ = 0;
     std::vector<u8> zeros_;
     std::shared_ptr<Sent> sentSource_;

@@ -99,6 +99,7 @@ void onRelease(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
     const NodePtr node = handle->node;
     const bool writes = handle->writes();
     const bool drop = mount.options.drop_on_kill && node->pending && node->handles == 1 && callers::killed(handle->opener);
+    node->direct -= handle->direct;
     delete handle;
     mount.start(release(mount, Request(mount, req), node, writes, drop));
 }

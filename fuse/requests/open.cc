@@ -41,6 +41,28 @@ Task<Result<NodePtr>> createExclusively(Mount& mount, NodePtr dir, std::string n
     co_return node;
 }
 
+// Who only writes, and begins with nothing, needs no pages of the kernel's: they would be copied once more, and
+// push out what is read again. From then on everybody does without them, lest a page that was read while it was
+// being written goes stale; so it begins only when nobody has the file open. Counted in node->handles before.
+FileHandle* newHandle(Mount& mount, const NodePtr& node, const Request& request, fuse_file_info& fi, bool begins_empty) {
+    auto* handle = new FileHandle();
+    handle->node = node;
+    handle->flags = fi.flags;
+    handle->opener = request.pid();
+    const bool alone = node->handles == 1 && begins_empty && (fi.flags & O_ACCMODE) == O_WRONLY;
+    handle->direct = mount.directIo && (node->direct > 0 || alone);
+    node->direct += handle->direct;
+    fi.direct_io = handle->direct;
+    fi.fh = reinterpret_cast<u64>(handle);
+    return handle;
+}
+
+// The kernel did not take it.
+void dropHandle(FileHandle* handle) {
+    handle->node->direct -= handle->direct;
+    delete handle;
+}
+
 Task<> create(Mount& mount, Request request, u64 parent, std::string name, u32 mode, fuse_file_info fi) {
     const NodePtr dir = mount.nodes.of(parent);
     gid_t gid = request.gid();
@@ -62,14 +84,10 @@ Task<> create(Mount& mount, Request request, u64 parent, std::string name, u32 m
     }
     const NodePtr node = *made;
     node->handles++;
-    auto* handle = new FileHandle();
-    handle->node = node;
-    handle->flags = fi.flags;
-    handle->opener = request.pid();
-    fi.fh = reinterpret_cast<u64>(handle);
+    FileHandle* handle = newHandle(mount, node, request, fi, true);
     fi.keep_cache = 1;
     if (request.create(mount.entryOf(*node), fi)) co_return Ok{};
-    delete handle;
+    dropHandle(handle);
     mount.untake(node);
     (void)co_await mount.closed(node, false);
     co_return Ok{};
@@ -112,14 +130,10 @@ Task<> open(Mount& mount, Request request, NodePtr node, fuse_file_info fi) {
         (void)co_await mount.closed(node, true);
         co_return Ok{};
     }
-    auto* handle = new FileHandle();
-    handle->node = node;
-    handle->flags = fi.flags;
-    handle->opener = request.pid();
-    fi.fh = reinterpret_cast<u64>(handle);
+    FileHandle* handle = newHandle(mount, node, request, fi, fi.flags & O_TRUNC);
     fi.keep_cache = keep;
     if (request.open(fi)) co_return Ok{};
-    delete handle;
+    dropHandle(handle);
     (void)co_await mount.closed(node, true);
     co_return Ok{};
 }

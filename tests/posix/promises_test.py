@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """More of what a mount promises (see semantics_test.py): two mounts, odd ways to open, holes, rights, locks, a killed driver."""
-import errno, fcntl, os, signal, subprocess, sys
+import errno, fcntl, mmap, os, re, signal, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import Cluster, Skip, main, promise, require_mount, run, wait_for
@@ -19,6 +19,18 @@ def fails(with_errno, f, *args):
         assert e.errno == with_errno, f"{errno.errorcode[e.errno]} instead of {errno.errorcode[with_errno]}"
         return
     raise AssertionError(f"no {errno.errorcode[with_errno]}")
+
+
+def driver(mountpoint):
+    """The process id of the skua-fuse that serves it."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = open(f"/proc/{pid}/cmdline").read().split("\0")
+        except OSError:
+            continue
+        if os.path.basename(words[0]) == "skua-fuse" and mountpoint in words:
+            return int(pid)
+    raise AssertionError(f"no driver of {mountpoint}")
 
 
 class Mounted:
@@ -103,6 +115,43 @@ def data_and_holes_are_found_and_no_more_data_is_enxio():
                 fails(errno.ENXIO, os.lseek, f.fileno(), 40 << 20, os.SEEK_HOLE)
                 os.fsync(f.fileno())
         assert os.stat(f"{m}/h").st_blocks * 512 < 10 << 20
+
+
+@promise
+def a_file_is_read_and_mapped_while_another_descriptor_writes_it():
+    with Mounted() as (c, m):
+        path = f"{m}/growing"
+        out = os.open(path, os.O_WRONLY | os.O_CREAT)      # goes past the kernel's pages: see fuse/requests/open.cc
+        reader = os.open(path, os.O_RDONLY)
+        whole = b""
+        for n in range(40):
+            piece = bytes([n + 1]) * (1 + n * 3001 % 70_000)
+            assert os.write(out, piece) == len(piece)
+            whole += piece
+            assert os.pread(reader, len(whole) + 10, 0) == whole, f"read after write {n}"
+            assert os.fstat(reader).st_size == len(whole)
+        for flags in (mmap.MAP_SHARED, mmap.MAP_PRIVATE):
+            with mmap.mmap(reader, len(whole), flags, mmap.PROT_READ) as memory:
+                assert memory[:] == whole
+        os.pwrite(out, b"changed", 5000)
+        whole = whole[:5000] + b"changed" + whole[5007:]
+        os.close(out)
+        assert os.pread(reader, len(whole) + 10, 0) == whole
+        assert open(path, "rb").read() == whole == cat(c, "/growing")
+        with open(path, "r+b") as f, mmap.mmap(f.fileno(), 0) as memory:
+            assert memory[:] == whole
+            memory[0:3] = b"map"
+        os.close(reader)
+        assert cat(c, "/growing") == b"map" + whole[3:]
+
+
+@promise
+def a_long_file_that_is_written_from_its_beginning_to_its_end_needs_little_memory():
+    with Mounted() as (c, m):
+        run("dd", "if=/dev/zero", f"of={m}/long", "bs=1M", "count=400", "conv=fsync", "status=none")
+        status = open(f"/proc/{driver(m)}/status").read()
+        most = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) // 1024
+        assert most < 250, f"{most} MiB at most"
 
 
 @promise
