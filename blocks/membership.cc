@@ -148,7 +148,7 @@ Task<Result<>> Membership::heartbeat() {
         const DiskInfo info = service_.infoOf(*service_.disks()[i]);
         registry::DiskHint hint;
         hint.id = info.service;
-        hint.up = true;
+        hint.up = service_.disks()[i]->store->present();
         hint.free = service_.disks()[i]->takesBlocks() ? info.free : 0;
         hint.used = info.used;
         hint.blocks = info.blocks;

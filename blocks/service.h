@@ -30,7 +30,7 @@ struct Served {
     registry::DiskState state{}; // as the registry has it
     bool fenced = false;         // the disk appeared elsewhere since: no writes
     u64 held_bytes = 0;          // payloads of its requests
-    bool takesBlocks() const { return !fenced && state == registry::DiskState::kUp && !store->readOnly(); }
+    bool takesBlocks() const { return !fenced && state == registry::DiskState::kUp && !store->readOnly() && store->present(); }
 };
 
 class Service final : public net::Handler {

@@ -132,9 +132,14 @@ Task<> Store::maintain() {
         if (stopping_.isSet()) break;
         struct statvfs space{};
         int failed = 0;
-        auto job = offload_.run([&] { failed = ::statvfs(dir_.c_str(), &space); });
+        auto job = offload_.run([&] { failed = ::statvfs(dir_.c_str(), &space) == 0 ? ::access((dir_ + "/FORMAT").c_str(), F_OK) : -1; });
         co_await job;
         if (failed == 0) fileSystemFree_ = static_cast<u64>(space.f_bavail) * space.f_frsize;
+        if ((failed == 0) != present_) {
+            present_ = failed == 0;
+            if (present_) log::info("disk is back dir={}", dir_);
+            else log::error("disk is gone dir={}: is it mounted? It is reported as not up", dir_);
+        }
         const Monotonic now = ring_.now();
         std::vector<WritingPtr> silent;
         for (auto& [id, w] : open_)

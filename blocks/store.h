@@ -87,6 +87,8 @@ public:
     void fillInfo(DiskInfo& info) const;
     u64 freeBytes() const;
     bool readOnly() const { return readOnly_; }
+    // The disk's folder was there a second ago.
+    bool present() const { return present_; }
     const std::string& dir() const { return dir_; }
     bool direct() const { return direct_; }
 
@@ -201,7 +203,7 @@ private:
     u32 waiting_ = 0, readsNow_ = 0;
     TaskGroup tasks_;
     Event stopping_, fillWanted_;
-    bool direct_ = true, readOnly_ = false, started_ = false;
+    bool direct_ = true, readOnly_ = false, present_ = true, started_ = false;
     u64 smallBytes_ = 0, usedBytes_ = 0, badBlocks_ = 0;
     u64 fileSystemFree_ = ~0ull;
     u64 writtenBytes_ = 0, readBytes_ = 0, erased_ = 0;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 #include "cdc/messages.h"
+#include "core/base/log.h"
 #include "raft/messages.h"
 #include "registry/ops/apply.h"
 #include "registry/state.h"
@@ -35,13 +36,15 @@ std::string machineConfig(const Meta& meta, GroupId group) {
     return wire::encode(config);
 }
 
-}  // namespace
+} // namespace
 
 void Registry::lead(const store::Reader& r, raft::Time now, raft::Leader& leader) {
     const Meta meta = metaOf(r);
     if (meta.config.shards == 0) return;
-    assignGroups(r, meta, now, leader);
-    formatGroups(r, meta, now, leader);
+    if (settled_ != meta.version) {
+        assignGroups(r, meta, now, leader);
+        if (formatGroups(r, meta, now, leader)) settled_ = meta.version;
+    }
     judgeDisks(r, meta, now, leader);
 }
 
@@ -66,9 +69,11 @@ void Registry::assignGroups(const store::Reader& r, const Meta& meta, raft::Time
     }
 }
 
-// Members of a group that is not formatted yet are told, until each has said yes.
-void Registry::formatGroups(const store::Reader& r, const Meta& meta, raft::Time now, raft::Leader& leader) {
+// Members of a group that is not formatted yet are told, until each has said yes. True: all groups are there and formatted.
+bool Registry::formatGroups(const store::Reader& r, const Meta& meta, raft::Time now, raft::Leader& leader) {
+    u32 formatted = 0;
     Groups::scan(r, Groups::All{}, [&](const GroupKey& key, const GroupRow& row) {
+        formatted += row.formatted && key.id != kRegistryGroup;
         if (row.formatted) return true;
         bool all = true;
         for (ServerId member : row.members) {
@@ -97,6 +102,7 @@ void Registry::formatGroups(const store::Reader& r, const Meta& meta, raft::Time
         }
         return true;
     });
+    return formatted == meta.config.shards + 1u;
 }
 
 void Registry::heard(const store::Reader&, raft::Time now, u64 token, const Result<std::string>& reply, raft::Leader&) {
@@ -113,21 +119,36 @@ void Registry::judgeDisks(const store::Reader& r, const Meta& meta, raft::Time n
     if (now.age.value < decidedAt_.value + kSecond && decidedAt_.value != 0) return;
     decidedAt_ = now.age;
     const u64 limit = deadAfter(meta.config.local);
+    const u32 most = deadDomainsPerHour(r, meta);
+    Meta would = meta; // as Decide will find it
     Decide decide;
-    Disks::scan(r, Disks::All{}, [&](const DiskKey&, const StoredDisk& row) {
-        auto h = heard_.find(row.disk.server);
-        const Age since = h == heard_.end() ? startedAt_ : std::max(h->second.at, startedAt_);
-        const bool silent = now.age.value - since.value > limit;
+    std::set<BlockServiceId> waiting;
+    Disks::scan(r, Disks::All{}, [&](const DiskKey& key, const StoredDisk& row) {
+        if (row.disk.state == DiskState::kRemoved) return true;
+        Age up_at;
+        if (auto h = heard_.find(row.disk.server); h != heard_.end())
+            if (auto d = h->second.disks.find(key.id); d != h->second.disks.end()) up_at = d->second.up_at;
         const bool dead = row.disk.state == DiskState::kDead;
-        const bool back = dead && h != heard_.end() && now.age.value - h->second.at.value <= kUpWithin;
-        if ((silent && !dead && row.disk.state != DiskState::kRemoved) || back) {
-            DiskRow wanted = row.disk;
-            wanted.state = back ? DiskState::kUp : DiskState::kDead;
+        const bool silent = now.age.value - std::max(up_at, startedAt_).value > limit;
+        const bool back = row.by_silence && up_at.value != 0 && now.age.value - up_at.value <= kUpWithin;
+        DiskRow wanted = row.disk;
+        if (back) {
+            wanted.state = row.before;
             decide.disks.push_back(wanted);
+        } else if (silent && !dead) {
+            wanted.state = DiskState::kDead;
+            if (mayDie(would, domainOf(r, row.disk), most, now.age)) decide.disks.push_back(wanted);
+            else waiting.insert(key.id);
         }
         return decide.disks.size() < 4096;
     });
+    for (BlockServiceId id : waiting)
+        if (!waiting_.contains(id))
+            log::warn(
+                "disk is silent, and too many failure domains are dead already: likely the network; not declared dead disk={}",
+                id.value);
+    waiting_ = std::move(waiting);
     if (!decide.disks.empty()) leader.propose(wire::encode(Request{decide}));
 }
 
-}  // namespace skua::registry
+} // namespace skua::registry

@@ -13,15 +13,19 @@ int main(int argc, char** argv) {
     u32 shards = 8, domains = 8;
     u64 retention_s = 0;
     flags.flag("--format", format, "Make the registry of a new cluster, once; no effect on one that is there");
-    flags.flag("--local", local, "With --format: a cluster on one machine (a silent disk is dead after 30 s, retention is 1 hour)");
+    flags.flag("--local", local,
+               "With --format: a cluster on one machine (a silent disk is dead after 30 s, retention is 1 hour)");
     flags.option("--shards", shards, "With --format: number of metadata shards, for ever");
     flags.option("--domains", domains, "With --format: number of failure domains, for the default scheme");
-    flags.option("--retention", retention_s, "With --format: how long removed files are kept, seconds; 0: 1 hour if --local, else 7 days");
+    flags.option("--retention", retention_s,
+                 "With --format: how long removed files are kept, seconds; 0: 1 hour if --local, else 7 days");
     flags.parse(argc, argv);
     raft::HostRole role;
     role.kind = "registry";
     role.role = registry::ServerRole::kRegistry;
-    role.machine = [](GroupId, const net::Keys&) -> std::unique_ptr<raft::StateMachine> { return std::make_unique<registry::Registry>(); };
+    role.machine = [](GroupId, const net::Keys&) -> std::unique_ptr<raft::StateMachine> {
+        return std::make_unique<registry::Registry>();
+    };
     if (format) {
         registry::RegistryConfig config;
         config.shards = static_cast<u16>(std::min<u32>(std::max<u32>(shards, 1), 4096));

@@ -21,34 +21,34 @@ struct MapVersion {
 
 struct ServerRow {
     ServerId id;
-    std::string name;           // "shard-0"
+    std::string name; // "shard-0"
     ServerRole role{};
     net::Address address;
-    std::string domain;         // failure domain
-    Incarnation incarnation;    // of the process: raised by each registration
+    std::string domain;      // failure domain
+    Incarnation incarnation; // of the process: raised by each registration
     FIELDS(id, name, role, address, domain, incarnation)
 };
 struct DiskRow {
     BlockServiceId id;
     ServerId server;
     std::string disk_class;
-    u64 capacity = 0;           // bytes
+    u64 capacity = 0; // bytes
     DiskState state{};
-    Incarnation incarnation;    // raised when the disk appears from another server
+    Incarnation incarnation; // raised when the disk appears from another server
     FIELDS(id, server, disk_class, capacity, state, incarnation)
 };
 struct GroupRow {
     GroupId id;
     std::vector<ServerId> members;
-    bool formatted = false;     // its members have said so
-    u64 configuration = 0;      // index of the membership this is a copy of
+    bool formatted = false; // its members have said so
+    u64 configuration = 0;  // index of the membership this is a copy of
     FIELDS(id, members, formatted, configuration)
 };
 // Not logged, without a version: travels with heartbeats and map answers.
 struct DiskHint {
     BlockServiceId id;
-    bool up = false;            // heard of within 5 s
-    u64 free = 0, used = 0;     // bytes
+    bool up = false;        // heard of within 5 s
+    u64 free = 0, used = 0; // bytes
     u64 blocks = 0;
     u32 errors = 0;
     FIELDS(id, up, free, used, blocks, errors)
@@ -65,8 +65,8 @@ struct ClusterMap {
     ClusterId cluster;
     MapVersion version;
     u16 shards = 0;
-    bool local = false;         // a local cluster: shorter times
-    Policy policy;              // cluster-wide defaults, complete
+    bool local = false; // a local cluster: shorter times
+    Policy policy;      // cluster-wide defaults, complete
     std::vector<ServerRow> servers;
     std::vector<DiskRow> disks;
     std::vector<GroupRow> groups;
@@ -95,7 +95,7 @@ struct Register {
 struct RegisterDisk {
     MESSAGE(2, RegisterDisk)
     BlockServiceId id;
-    u64 uuid = 0;               // drawn when the disk was formatted
+    u64 uuid = 0; // drawn when the disk was formatted
     ServerId server;
     std::string disk_class;
     u64 capacity = 0;
@@ -113,7 +113,7 @@ struct Heartbeat {
     Incarnation incarnation;
     std::vector<DiskHint> disks;
     std::vector<GroupId> leads;
-    Wall wall;                  // the sender's: over 10 minutes off is refused
+    Wall wall; // the sender's: over 10 minutes off is refused
     FIELDS(server, incarnation, disks, leads, wall)
     struct Reply {
         MapVersion version;
@@ -127,7 +127,7 @@ struct GetMap {
     bool wait = false;
     FIELDS(since, wait)
     struct Reply {
-        std::optional<ClusterMap> map;      // none: `since` is current
+        std::optional<ClusterMap> map; // none: `since` is current
         std::vector<DiskHint> disks;
         std::vector<ServerHint> servers;
         FIELDS(map, disks, servers)
@@ -137,7 +137,7 @@ struct SetDisk {
     MESSAGE(5, SetDisk)
     BlockServiceId id;
     DiskState state{};
-    MapVersion expected;        // {0,0}: any
+    MapVersion expected; // {0,0}: any
     FIELDS(id, state, expected)
     using Reply = Done;
 };
@@ -157,7 +157,7 @@ struct SetGroup {
 
 // The leader's own proposals.
 struct Decide {
-    MESSAGE(32, Decide)         // states that follow from silence or return
+    MESSAGE(32, Decide) // states that follow from silence or return
     std::vector<DiskRow> disks;
     FIELDS(disks)
     using Reply = Done;
@@ -175,4 +175,4 @@ struct RegistryConfig {
     FIELDS(cluster, shards, replicas, local, policy)
 };
 
-}  // namespace skua::registry
+} // namespace skua::registry

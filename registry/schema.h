@@ -20,7 +20,9 @@ struct DiskKey {
 struct StoredDisk {
     DiskRow disk;
     u64 uuid = 0;
-    FIELDS(disk, uuid)
+    bool by_silence = false; // dead because nothing was heard of it: when it returns it is `before` again
+    DiskState before{};
+    FIELDS(disk, uuid, by_silence, before)
 };
 using Disks = store::Table<'d', DiskKey, StoredDisk>;
 
@@ -41,7 +43,7 @@ struct Meta {
     MapVersion version;
     ServerId last_server;
     BlockServiceId last_disk;
-    std::vector<DeadDomain> dead_lately;    // within the last hour of age
+    std::vector<DeadDomain> dead_lately; // within the last hour of age
     FIELDS(config, version, last_server, last_disk, dead_lately)
 };
 struct MetaKey {
@@ -49,4 +51,4 @@ struct MetaKey {
 };
 using Metas = store::Table<'m', MetaKey, Meta>;
 
-}  // namespace skua::registry
+} // namespace skua::registry

@@ -6,8 +6,9 @@
 namespace skua::registry {
 
 namespace {
-template <class T> constexpr bool kLogged = !std::is_same_v<T, GetMap> && !std::is_same_v<T, Heartbeat>;
-}  // namespace
+template <class T>
+constexpr bool kLogged = !std::is_same_v<T, GetMap> && !std::is_same_v<T, Heartbeat>;
+} // namespace
 
 Meta metaOf(const store::Reader& r) { return Metas::get(r, {}).value_or(Meta{}); }
 
@@ -23,7 +24,8 @@ u32 deadDomainsPerHour(const store::Reader& rows, const Meta& meta) {
     }
     std::vector<std::string> domains;
     Servers::scan(rows, Servers::All{}, [&](const ServerKey&, const ServerRow& row) {
-        if (row.role == ServerRole::kBlocks && std::find(domains.begin(), domains.end(), row.domain) == domains.end()) domains.push_back(row.domain);
+        if (row.role == ServerRole::kBlocks && std::find(domains.begin(), domains.end(), row.domain) == domains.end())
+            domains.push_back(row.domain);
         return true;
     });
     return std::max<u32>(1, static_cast<u32>(domains.size() / 8));
@@ -66,8 +68,8 @@ Result<> Registry::admit(const store::Reader&, raft::Time, const raft::Command& 
     Request request;
     if (!wire::decode(c.body, request)) return Error(Code::Invalid, "the request does not decode");
     if (std::holds_alternative<Decide>(request) && !c.own) return Error(Code::NotPermitted, "only a registry's leader decides");
-    const bool ofServers = std::holds_alternative<Register>(request) || std::holds_alternative<RegisterDisk>(request) || std::holds_alternative<SetGroup>(request);
-    if (auto* r = std::get_if<Register>(&request); r && r->role == ServerRole::kMount) return Ok{};
+    const bool ofServers = std::holds_alternative<Register>(request) || std::holds_alternative<RegisterDisk>(request) ||
+                           std::holds_alternative<SetGroup>(request);
     if (ofServers && !c.server) return Error(Code::NotPermitted, "only a server of this cluster may register");
     return Ok{};
 }
@@ -83,16 +85,18 @@ void Registry::apply(store::Transaction& t, raft::Time now, const raft::Command&
         return;
     }
     Context context{t, now, metaOf(t)};
-    out.answer = std::visit([&](const auto& op) -> raft::Answer {
-        using Op = std::remove_cvref_t<decltype(op)>;
-        if constexpr (kLogged<Op>) {
-            auto reply = registry::apply<Op>(context, op);
-            if (reply) Metas::put(t, {}, context.meta);
-            return raft::answerOf(reply);
-        } else {
-            return {Code::Invalid, {}};
-        }
-    }, request);
+    out.answer = std::visit(
+        [&](const auto& op) -> raft::Answer {
+            using Op = std::remove_cvref_t<decltype(op)>;
+            if constexpr (kLogged<Op>) {
+                auto reply = registry::apply<Op>(context, op);
+                if (reply) Metas::put(t, {}, context.meta);
+                return raft::answerOf(reply);
+            } else {
+                return {Code::Invalid, {}};
+            }
+        },
+        request);
 }
 
 std::optional<raft::Answer> Registry::query(const store::Reader& r, raft::Time now, const raft::Command& c, bool last) {
@@ -116,12 +120,24 @@ raft::Answer Registry::tell(const store::Reader& r, raft::Time now, const raft::
     const auto& beat = std::get<Heartbeat>(request);
     auto server = Servers::get(r, {beat.server});
     if (!server) return {Error(Code::NotFound, "this server is not registered"), {}};
-    if (!c.server && server->role != ServerRole::kMount) return {Error(Code::NotPermitted, "only a server of this cluster has heartbeats"), {}};
+    if (!c.server) return {Error(Code::NotPermitted, "only a server of this cluster has heartbeats"), {}};
     if (beat.incarnation != server->incarnation) return {Error(Code::Stale, "a newer process of this name has registered"), {}};
     const u64 off = beat.wall > now.wall ? beat.wall.value - now.wall.value : now.wall.value - beat.wall.value;
-    if (beat.wall.value != 0 && off > kMostWallOff) return {Error(Code::NotPermitted, "this server's clock is over 10 minutes off; set it"), {}};
+    if (beat.wall.value != 0 && off > kMostWallOff)
+        return {Error(Code::NotPermitted, "this server's clock is over 10 minutes off; set it"), {}};
     if (beat.disks.size() > 4096 || beat.leads.size() > 8192) return {Error(Code::TooLarge, "a heartbeat is too large"), {}};
-    heard_[beat.server] = Heard{now.age, beat.incarnation, beat.disks, beat.leads};
+    Heard& heard = heard_[beat.server];
+    heard.at = now.age;
+    heard.incarnation = beat.incarnation;
+    heard.leads = beat.leads;
+    for (auto& [_, d] : heard.disks) d.told.up = false; // unless it says so
+    for (const DiskHint& told : beat.disks) {
+        const auto row = Disks::get(r, {told.id});
+        if (!row || row->disk.server != beat.server) continue;
+        Beat& d = heard.disks[told.id];
+        d.told = told;
+        if (told.up) d.up_at = now.age;
+    }
     Heartbeat::Reply reply;
     reply.version = metaOf(r).version;
     return {{}, wire::encode(reply)};
@@ -132,11 +148,10 @@ std::vector<DiskHint> Registry::diskHints(const store::Reader& r, Age now) const
     Disks::scan(r, Disks::All{}, [&](const DiskKey&, const StoredDisk& row) {
         DiskHint hint;
         if (auto h = heard_.find(row.disk.server); h != heard_.end())
-            for (const DiskHint& told : h->second.disks)
-                if (told.id == row.disk.id) {
-                    hint = told;
-                    hint.up = told.up && now.value - h->second.at.value <= kUpWithin;
-                }
+            if (auto d = h->second.disks.find(row.disk.id); d != h->second.disks.end()) {
+                hint = d->second.told;
+                hint.up = hint.up && now.value - h->second.at.value <= kUpWithin;
+            }
         hint.id = row.disk.id;
         hints.push_back(hint);
         return true;
@@ -170,8 +185,9 @@ void Registry::stopped() {
     heard_.clear();
     telling_.clear();
     assigned_.clear();
-    decided_ = {};
     decidedAt_ = {};
+    waiting_.clear();
+    settled_ = {};
 }
 
 void Registry::format(store::Transaction& t, raft::Time, std::string_view config) {
@@ -181,4 +197,4 @@ void Registry::format(store::Transaction& t, raft::Time, std::string_view config
     Metas::put(t, {}, meta);
 }
 
-}  // namespace skua::registry
+} // namespace skua::registry

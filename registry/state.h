@@ -8,6 +8,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include "raft/state_machine.h"
 #include "registry/schema.h"
 
@@ -26,23 +27,28 @@ public:
     void started(const store::Reader& r, raft::Time now, raft::Leader& leader) override;
     void stopped() override;
     void lead(const store::Reader& r, raft::Time now, raft::Leader& leader) override;
-    void heard(const store::Reader& r, raft::Time now, u64 token, const Result<std::string>& reply, raft::Leader& leader) override;
+    void heard(const store::Reader& r, raft::Time now, u64 token, const Result<std::string>& reply,
+               raft::Leader& leader) override;
     void format(store::Transaction& t, raft::Time now, std::string_view config) override;
 
 private:
-    struct Heard {                          // of one server, by its heartbeats
+    struct Beat {
+        DiskHint told;
+        Age up_at; // when it was last said to be up; 0: never
+    };
+    struct Heard { // of one server, by its heartbeats
         Age at;
         Incarnation incarnation;
-        std::vector<DiskHint> disks;
+        std::map<BlockServiceId, Beat> disks; // its own, as the map has it
         std::vector<GroupId> leads;
     };
-    struct Telling {                        // a member that is being told of its group
-        u64 token = 0;                      // 0: not under way
+    struct Telling {   // a member that is being told of its group
+        u64 token = 0; // 0: not under way
         bool done = false;
         Age not_before;
     };
     void assignGroups(const store::Reader& r, const Meta& meta, raft::Time now, raft::Leader& leader);
-    void formatGroups(const store::Reader& r, const Meta& meta, raft::Time now, raft::Leader& leader);
+    bool formatGroups(const store::Reader& r, const Meta& meta, raft::Time now, raft::Leader& leader);
     void judgeDisks(const store::Reader& r, const Meta& meta, raft::Time now, raft::Leader& leader);
     std::vector<DiskHint> diskHints(const store::Reader& r, Age now) const;
     std::vector<ServerHint> serverHints(const store::Reader& r, Age now) const;
@@ -50,14 +56,15 @@ private:
     // The leader's memory; empty without leadership.
     std::map<ServerId, Heard> heard_;
     std::map<std::pair<GroupId, ServerId>, Telling> telling_;
-    std::map<GroupId, MapVersion> assigned_;    // proposed at this version, not applied yet
-    MapVersion decided_;                        // version at the last Decide
+    std::map<GroupId, MapVersion> assigned_; // proposed at this version, not applied yet
     Age decidedAt_;
     Age startedAt_;
+    std::set<BlockServiceId> waiting_; // silent, and too many domains are: said once
+    MapVersion settled_;               // every group of this version has members, all formatted
     u64 lastToken_ = 0;
 };
 
 // What is always true of the rows; problems in words (tests, fsck).
 std::vector<std::string> problems(const store::Reader& r);
 
-}  // namespace skua::registry
+} // namespace skua::registry

@@ -11,12 +11,13 @@ namespace skua::registry {
 struct Context {
     store::Transaction& rows;
     raft::Time now;
-    Meta meta;                      // written back after the operation
+    Meta meta; // written back after the operation
 
     void changed() { meta.version.number++; }
 };
 
-template <class Op> Result<typename Op::Reply> apply(Context& c, const Op& op);
+template <class Op>
+Result<typename Op::Reply> apply(Context& c, const Op& op);
 
 // --- what several operations and the leader need ----------------------------------------------------------
 
@@ -24,8 +25,10 @@ inline constexpr u64 kUpWithin = 5 * kSecond;
 constexpr u64 deadAfter(bool local) { return local ? 30 * kSecond : 10 * kMinute; }
 // How many failure domains may be declared dead by themselves within an hour.
 u32 deadDomainsPerHour(const store::Reader& rows, const Meta& meta);
+// May a disk of this domain be declared dead? Notes the domain if so; past `most` in an hour it waits for a human.
+bool mayDie(Meta& meta, const std::string& domain, u32 most, Age now);
 Meta metaOf(const store::Reader& rows);
 std::string domainOf(const store::Reader& rows, const DiskRow& disk);
 ClusterMap mapOf(const store::Reader& rows, const Meta& meta);
 
-}  // namespace skua::registry
+} // namespace skua::registry

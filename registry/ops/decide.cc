@@ -4,22 +4,32 @@
 
 namespace skua::registry {
 
-template <> Result<Decide::Reply> apply(Context& c, const Decide& op) {
-    std::erase_if(c.meta.dead_lately, [&](const DeadDomain& d) { return d.at.value + kHour < c.now.age.value; });
+bool mayDie(Meta& meta, const std::string& domain, u32 most, Age now) {
+    std::erase_if(meta.dead_lately, [&](const DeadDomain& d) { return d.at.value + kHour < now.value; });
+    const auto same = [&](const DeadDomain& d) { return d.domain == domain; };
+    if (std::any_of(meta.dead_lately.begin(), meta.dead_lately.end(), same)) return true;
+    if (meta.dead_lately.size() >= most) return false;
+    meta.dead_lately.push_back({domain, now});
+    return true;
+}
+
+template <>
+Result<Decide::Reply> apply(Context& c, const Decide& op) {
     bool any = false;
     for (const DiskRow& wanted : op.disks) {
         auto row = Disks::get(c.rows, {wanted.id});
         if (!row || row->disk.incarnation != wanted.incarnation || row->disk.state == wanted.state) continue;
         if (row->disk.state == DiskState::kRemoved) continue;
         if (wanted.state == DiskState::kDead) {
-            const std::string domain = domainOf(c.rows, row->disk);
-            const auto same = [&](const DeadDomain& d) { return d.domain == domain; };
-            if (std::none_of(c.meta.dead_lately.begin(), c.meta.dead_lately.end(), same)) {
-                if (c.meta.dead_lately.size() >= deadDomainsPerHour(c.rows, c.meta)) continue;  // waits for a human
-                c.meta.dead_lately.push_back({domain, c.now.age});
-            }
+            if (!mayDie(c.meta, domainOf(c.rows, row->disk), deadDomainsPerHour(c.rows, c.meta), c.now.age)) continue;
+            row->by_silence = true;
+            row->before = row->disk.state;
+            row->disk.state = DiskState::kDead;
+        } else {
+            if (!row->by_silence) continue; // a human's word
+            row->by_silence = false;
+            row->disk.state = row->before;
         }
-        row->disk.state = wanted.state;
         Disks::put(c.rows, {wanted.id}, *row);
         any = true;
     }
@@ -27,4 +37,4 @@ template <> Result<Decide::Reply> apply(Context& c, const Decide& op) {
     return Done{};
 }
 
-}  // namespace skua::registry
+} // namespace skua::registry

@@ -5,7 +5,8 @@
 
 namespace skua::registry {
 
-template <> Result<Register::Reply> apply(Context& c, const Register& op) {
+template <>
+Result<Register::Reply> apply(Context& c, const Register& op) {
     if (op.name.empty() || op.name.size() > 64) return Error(Code::Invalid, "a server's name has 1 to 64 bytes");
     if (op.role > ServerRole::kMount) return Error(Code::Invalid, "no such role");
     if (op.domain.size() > 64 || op.address.text.size() > 128) return Error(Code::Invalid, "domain or address is too long");
@@ -25,7 +26,7 @@ template <> Result<Register::Reply> apply(Context& c, const Register& op) {
     row.domain = op.domain.empty() ? op.name : op.domain;
     row.incarnation.value++;
     Servers::put(c.rows, {row.id}, row);
-    if (op.role == ServerRole::kRegistry) {         // the registry's own group is made by hand, and lists itself
+    if (op.role == ServerRole::kRegistry) { // the registry's own group is made by hand, and lists itself
         GroupRow own = Groups::get(c.rows, {kRegistryGroup}).value_or(GroupRow{});
         own.id = kRegistryGroup;
         own.formatted = true;
@@ -40,4 +41,4 @@ template <> Result<Register::Reply> apply(Context& c, const Register& op) {
     return reply;
 }
 
-}  // namespace skua::registry
+} // namespace skua::registry

@@ -3,7 +3,8 @@
 
 namespace skua::registry {
 
-template <> Result<SetGroup::Reply> apply(Context& c, const SetGroup& op) {
+template <>
+Result<SetGroup::Reply> apply(Context& c, const SetGroup& op) {
     if (op.group.members.empty() || op.group.members.size() > 16) return Error(Code::Invalid, "a group has 1 to 16 members");
     for (ServerId member : op.group.members)
         if (!Servers::has(c.rows, {member})) return Error(Code::NotFound, "a member is not registered");
@@ -21,4 +22,4 @@ template <> Result<SetGroup::Reply> apply(Context& c, const SetGroup& op) {
     return Done{};
 }
 
-}  // namespace skua::registry
+} // namespace skua::registry

@@ -204,6 +204,15 @@ TEST_F(MembershipTest, SweepsTheDeadKeepsTheReferencedAndAsksAgainAboutTheRest) 
     }));
 }
 
+TEST_F(MembershipTest, ADiskWhoseFolderIsGoneTakesNoBlocksUntilItIsBack) {
+    join();
+    ASSERT_TRUE(soon([&] { return disk().takesBlocks(); }));
+    std::filesystem::rename(dir, dir + "-away");
+    EXPECT_TRUE(soon([&] { return !disk().store->present() && !disk().takesBlocks(); }));
+    std::filesystem::rename(dir + "-away", dir);
+    EXPECT_TRUE(soon([&] { return disk().takesBlocks(); }));
+}
+
 TEST_F(MembershipTest, ADiskThatAppearedElsewhereIsFencedOffWriting) {
     join();
     ASSERT_TRUE(soon([&] { return disk().disk.info().service == kDisk && cluster.beats > 0; }));

@@ -11,9 +11,14 @@ namespace {
 struct FakeLeader final : raft::Leader {
     void propose(std::string body) override { proposals.push_back(std::move(body)); }
     void call(GroupId, std::string, u64) override {}
-    void tellHost(std::string address, std::string body, u64 token) override { told.push_back({std::move(address), std::move(body), token}); }
+    void tellHost(std::string address, std::string body, u64 token) override {
+        told.push_back({std::move(address), std::move(body), token});
+    }
     Random& random() override { return rng; }
-    struct Told { std::string address, body; u64 token; };
+    struct Told {
+        std::string address, body;
+        u64 token;
+    };
     std::vector<std::string> proposals;
     std::vector<Told> told;
     Random rng{1};
@@ -42,7 +47,8 @@ protected:
         if (out.answer->error.code == Code::Ok) EXPECT_TRUE(kv.write(t.writes()));
         return *out.answer;
     }
-    template <class R> Result<typename R::Reply> ask(const R& request) {
+    template <class R>
+    Result<typename R::Reply> ask(const R& request) {
         const std::string body = net::encodeRequest(request);
         raft::Command c{{}, {}, true, false, body};
         raft::Answer answer;
@@ -138,7 +144,7 @@ TEST_F(RegistryTest, AGroupIsNotGivenToOthersByASecondProposalUnderWay) {
     server("shard-0", ServerRole::kShard);
     machine.lead(kv, now(), leader);
     const auto first = std::exchange(leader.proposals, {});
-    server("shard-1", ServerRole::kShard);      // in the log before the first proposals
+    server("shard-1", ServerRole::kShard); // in the log before the first proposals
     machine.lead(kv, now(), leader);
     const auto second = std::exchange(leader.proposals, {});
     for (const auto& body : first) EXPECT_EQ(applied(body, true).error.code, Code::Ok);
@@ -186,6 +192,62 @@ TEST_F(RegistryTest, SilenceMakesADiskNotUpThenDeadAndReturningMakesItUp) {
     age += 2 * kSecond;
     lead();
     EXPECT_EQ(stateOf(d.id), DiskState::kUp);
+}
+
+TEST_F(RegistryTest, WhatAHumanSaysOfADiskHoldsWhileItsServerLives) {
+    auto s = server("blocks-0", ServerRole::kBlocks);
+    auto d = disk(s.id, 5);
+    SetDisk set;
+    set.id = d.id;
+    set.state = DiskState::kDead;
+    EXPECT_TRUE(ask(set));
+    for (int i = 0; i < 5; i++, age += 2 * kSecond) {
+        beat(s, d.id);
+        lead();
+    }
+    EXPECT_EQ(disk(s.id, 5, d.id).state, DiskState::kDead);
+    EXPECT_EQ(stateOf(d.id), DiskState::kDead);
+    set.state = DiskState::kUp;
+    EXPECT_TRUE(ask(set));
+    EXPECT_EQ(stateOf(d.id), DiskState::kUp);
+}
+
+TEST_F(RegistryTest, ADrainingDiskThatWasSilentDrainsOn) {
+    auto s = server("blocks-0", ServerRole::kBlocks);
+    auto d = disk(s.id, 5);
+    SetDisk set;
+    set.id = d.id;
+    set.state = DiskState::kDraining;
+    EXPECT_TRUE(ask(set));
+    age += kMinute;
+    lead();
+    EXPECT_EQ(stateOf(d.id), DiskState::kDead);
+    beat(s, d.id);
+    age += 2 * kSecond;
+    lead();
+    EXPECT_EQ(stateOf(d.id), DiskState::kDraining);
+}
+
+TEST_F(RegistryTest, ADiskThatIsGoneFromALivingServerIsDeclaredDead) {
+    auto s = server("blocks-0", ServerRole::kBlocks);
+    auto good = disk(s.id, 5), gone = disk(s.id, 6);
+    for (int i = 0; i < 40; i++, age += kSecond) {
+        beat(s, good.id);
+        lead();
+    }
+    EXPECT_EQ(stateOf(good.id), DiskState::kUp);
+    EXPECT_EQ(stateOf(gone.id), DiskState::kDead);
+}
+
+TEST_F(RegistryTest, PastTheLimitOfDomainsNothingIsProposedAgainAndAgain) {
+    for (u64 n = 0; n < 8; n++) disk(server("blocks-" + std::to_string(n), ServerRole::kBlocks).id, n + 1);
+    age += kMinute;
+    lead();
+    for (int i = 0; i < 5; i++) {
+        age += 2 * kSecond;
+        machine.lead(kv, now(), leader);
+        EXPECT_TRUE(leader.proposals.empty());
+    }
 }
 
 TEST_F(RegistryTest, ANewLeaderListensBeforeItDeclaresAnybodyDead) {
@@ -238,5 +300,5 @@ TEST_F(RegistryTest, BytesThatAreNoRequestAreRefused) {
     }
 }
 
-}  // namespace
-}  // namespace skua::registry
+} // namespace
+} // namespace skua::registry
