@@ -142,6 +142,18 @@ const std::vector<Candidate>& Services::candidates() {
     return candidates_;
 }
 
+std::vector<Candidate> Services::lastCandidates() {
+    std::vector<Candidate> all = candidates();
+    const u64 now = clock_.now().value;
+    for (Candidate& c : all) {
+        const Service* s = cluster_.service(c.service);
+        const auto h = health_.find(c.service.value);
+        const bool refused = h != health_.end() && h->second.refused_until.value > now;
+        if (s && s->up && s->state == registry::DiskState::kUp && !s->address.text.empty() && !refused) c.writable = true;
+    }
+    return all;
+}
+
 u64 Services::hedgeAfter() const {
     if (percentile_ == 0) return kHedgeMax;
     return std::clamp(3 * percentile_, kHedgeMin, kHedgeMax);

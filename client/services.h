@@ -42,6 +42,8 @@ public:
     void refused(BlockServiceId service);
     // Where blocks can go now; rebuilt when the map changes. Latencies are as seen from here.
     const std::vector<Candidate>& candidates();
+    // Those too that failed lately but that the map calls up: better tried than a block left out.
+    std::vector<Candidate> lastCandidates();
     // After this long without an answer another one is asked: 3 x the 95th percentile of reads, 30 ms..700 ms.
     u64 hedgeAfter() const;
     // At most once a second: hints are worth asking for again.

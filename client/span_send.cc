@@ -132,6 +132,12 @@ std::vector<BlockServiceId> placeBlocks(SpanJob& job, u32 count, const std::vect
     const auto& candidates = services.candidates();
     std::vector<BlockServiceId> placed;
     for (std::size_t i : place(candidates, wish, services.random())) placed.push_back(candidates[i].service);
+    if (placed.size() < count) {
+        const auto others = services.lastCandidates();
+        wish.count = count - static_cast<u32>(placed.size());
+        wish.taken.insert(wish.taken.end(), placed.begin(), placed.end());
+        for (std::size_t i : place(others, wish, services.random())) placed.push_back(others[i].service);
+    }
     return placed;
 }
 
@@ -174,6 +180,7 @@ Task<> driveBlock(std::shared_ptr<SpanJob> job, u32 index) {
             const Service* service = job->client.cluster.service(next);
             auto attempt = std::make_shared<Attempt>();
             attempt->service = next;
+            attempt->doubted = services.doubtful(next);
             attempt->incarnation = service ? service->incarnation : Incarnation{};
             attempt->id = job->id.block(job->content);
             block.attempts.push_back(attempt);
@@ -224,12 +231,12 @@ Task<> driveBlock(std::shared_ptr<SpanJob> job, u32 index) {
             continue;
         }
         if (!another) break; // nowhere to go: left out
-        // Slow, and nowhere else to go: then it is waited for.
-        while (!last->finished) {
+        // Slow, and nowhere else to go: then it is waited for, unless it was tried in spite of doubt.
+        while (!last->finished && !last->doubted) {
             auto waiting = job->changed.wait();
             (void)co_await waiting;
         }
-        if (last->error.code == Code::Ok) block.won = last;
+        if (last->finished && last->error.code == Code::Ok) block.won = last;
         break;
     }
     block.settled = true;

@@ -55,7 +55,7 @@ template <class T> std::string fieldsOf() {
     std::string_view names = T::kFieldNames;
     T value{};
     value.fields([&](const auto&... f) {
-        auto one = [&](const auto& field) {
+        [[maybe_unused]] auto one = [&](const auto& field) {
             const auto comma = names.find(',');
             if (!out.empty()) out += ", ";
             out += "`" + std::string(names.substr(0, comma)) + "` " + typeName<std::remove_cvref_t<decltype(field)>>();

@@ -302,7 +302,8 @@ TEST(Client, UnderChangingFaultsWhatWasAcknowledgedReadsBack) {
             }
             const std::string path = "/f" + std::to_string(random.below(4));
             if (random.oneIn(2) || !model.contains(path)) {
-                const std::string data = World::bytes(8 * random.below(3'000'000), random.next());
+                const u64 seed_of_bytes = random.next();      // before the size: compilers choose the order of arguments
+                const std::string data = World::bytes(8 * random.below(3'000'000), seed_of_bytes);
                 auto put = w.put(path, data);
                 if (put) model[path] = data;
                 else refused++;
