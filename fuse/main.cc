@@ -29,7 +29,7 @@
 namespace skua::fuse {
 namespace {
 
-constexpr u64 kUsersGrace = 5 * kSecond;   // told to go, while somebody has files open
+constexpr u64 kUsersGrace = kSecond;       // told to go, and all is committed, while somebody has files open
 constexpr u64 kSoonGrace = 5 * kSecond;    // for what is not committed when told to go
 constexpr u64 kCommitGrace = 60 * kSecond; // and in the end
 
@@ -139,7 +139,7 @@ Task<> live(Life& life) {
         unmounting = std::thread([&session = life.session] { session.unmount(); });
         auto ended = life.session.ended().wait(life.ring, kUsersGrace);
         const bool gone = co_await ended;
-        if (!gone) log::warn("leaving users=some");
+        if (!gone) life.mount.tellWhoIsLeft();
     }
     bool finished = co_await commitWithin(life, kCommitGrace);
     if (finished && life.session.ended().isSet()) {
@@ -191,6 +191,7 @@ int serve(Settings& settings) {
     if (!session) return fail(settings, session.error());
     if (wanted.transport == MountOptions::Transport::kIoUring && !(*session)->overIoUring())
         log::warn("io_uring was wanted, the kernel does not offer it: echo 1 > /sys/module/fuse/parameters/enable_uring");
+    mount.session = (*session)->raw();
     mount.directIo = (*session)->directIo() && !wanted.cached;
     raiseReadAhead(settings.mountpoint);
     log::info("mounted at={} transport={} version={}", settings.mountpoint, (*session)->transport(), kRelease);

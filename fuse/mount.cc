@@ -36,6 +36,17 @@ Task<> Mount::commitAll(std::shared_ptr<Event> done) {
     co_return Ok{};
 }
 
+void Mount::tellWhoIsLeft() {
+    constexpr int kSaid = 20;
+    int open = 0;
+    for (const NodePtr& node : nodes.all()) {
+        if (node->handles == 0) continue;
+        if (open++ < kSaid) log::warn("leaving while it is open path={} descriptors={}", nodes.pathOf(node), node->handles);
+    }
+    if (open > kSaid) log::warn("leaving while others are open files={}", open - kSaid);
+    if (open == 0) log::warn("leaving users=some");
+}
+
 Task<> Mount::finish() {
     stop_.set();
     (void)co_await tasks_.all();
@@ -120,17 +131,42 @@ Task<> Mount::watchInterrupted() {
 // --- attributes and names -------------------------------------------------------------------------------------
 
 Task<Result<>> Mount::refresh(NodePtr node) {
-    if (node->pending || node->dropped) co_return Ok{};
+    if (node->pending || node->dropped || fresh(*node) > 0) co_return Ok{};
     const u64 before = node->changed;
     auto now = co_await client.metadata.getAttr(node->id);
     if (!now) co_return now.error();
     if (node->pending || node->changed != before) co_return Ok{}; // ours are newer
-    node->heard(*now);
+    heardNow(node, *now);
     co_return Ok{};
 }
 
 void Mount::changedDir(InodeId dir) {
     if (NodePtr node = nodes.find(dir)) changed(node);
+}
+
+void Mount::newIn(InodeId dir, Wall when) {
+    const NodePtr node = nodes.find(dir);
+    if (!node) return;
+    changedHere(node);
+    Attributes& a = node->attributes;
+    a.mtime = std::max(a.mtime, when);
+    a.ctime = std::max(a.ctime, when);
+}
+
+void Mount::forgetAttributes(const Node& node) {
+    // Its pages stay (a negative offset), so this waits for nobody.
+    if (session) fuse_lowlevel_notify_inval_inode(session, node.ino, -1, 0);
+}
+
+void Mount::heardNow(const NodePtr& node, const Attributes& attributes) {
+    node->heard(attributes);
+    node->heardAt = ring.now().value;
+}
+
+double Mount::fresh(const Node& node) {
+    if (node.heardAt == 0) return 0;
+    const double age = static_cast<double>(ring.now().value - node.heardAt) / kSecond;
+    return std::max(0.0, options.attr_timeout - age);
 }
 
 Content& Mount::contentOf(const NodePtr& node) {
@@ -141,7 +177,10 @@ Content& Mount::contentOf(const NodePtr& node) {
 NodePtr Mount::made(InodeId dir, const std::string& name, const Attributes& attributes) {
     NodePtr node = nodes.looked(attributes.inode, attributes, dir, name);
     changed(node);
-    changedDir(dir);
+    node->heardAt = ring.now().value;
+    node->bareUntil = node->heardAt + static_cast<u64>(options.attr_timeout * kSecond);
+    if (node->directory()) changedDir(dir); // by a transaction
+    else newIn(dir, attributes.birth);
     return node;
 }
 
@@ -173,6 +212,7 @@ void Mount::inherit(const Node& dir, gid_t& gid, u32* directory_mode) const {
 
 void Mount::removed(const NodePtr& node) {
     if (node->attributes.nlink > 0) node->attributes.nlink--;
+    node->heardAt = 0;
     changed(node);
     nodes.unhint(node);
     if (node->attributes.nlink == 0 && node->handles > 0) {

@@ -26,6 +26,8 @@ public:
     void startBackground(); // holds
     // Commits everything, then sets `done`; what fails is logged.
     Task<> commitAll(std::shared_ptr<Event> done);
+    // Leaving: says in the log what is still open; whoever goes on using it hears an error from now on.
+    void tellWhoIsLeft();
     // After the session: waits for all that runs.
     Task<> finish();
 
@@ -41,8 +43,21 @@ public:
     // --- attributes and names ------------------------------------------------------------------------------
     // What the servers say now, or ours.
     Task<Result<>> refresh(NodePtr node);
-    void changed(const NodePtr& node) { node->changed = nodes.tick(); }
+    void changed(const NodePtr& node) {
+        changedHere(node);
+        node->heardAt = 0;
+    }
     void changedDir(InodeId dir);
+    // Of what the servers hear with the next commit only: what they said before still holds.
+    void changedHere(const NodePtr& node) { node->changed = nodes.tick(); }
+    // `dir` has a new name since `when`, by one operation of its shard: it knows nothing newer of the times.
+    void newIn(InodeId dir, Wall when);
+    // The kernel asks for them before it uses them again.
+    void forgetAttributes(const Node& node);
+    void heardNow(const NodePtr& node, const Attributes& attributes);
+    // How long, in seconds, its attributes may still be taken for the servers': what the kernel asks again because
+    // of its own changes is answered from here, as it would have from its cache. 0: they must be asked.
+    double fresh(const Node& node);
     // A new name that the servers made; counts as looked up.
     NodePtr made(InodeId dir, const std::string& name, const Attributes& attributes);
     // An empty file, exclusively: Exists if the name is taken.
@@ -71,8 +86,9 @@ public:
     const MountOptions options;
     Nodes nodes;
     Memory memory;
-    bool directIo = false;  // the kernel can map files that are open so
-    Semaphore closing{256}; // async_close: commits that nobody waits for
+    fuse_session* session = nullptr; // once mounted
+    bool directIo = false;           // the kernel can map files that are open so
+    Semaphore closing{256};          // async_close: commits that nobody waits for
 
 private:
     Task<Result<>> commitFresh(NodePtr node);

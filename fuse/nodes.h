@@ -25,7 +25,9 @@ struct Node {
     Attributes attributes; // last heard, or ours while `pending`
     InodeId dir;           // hint: where it is, as what
     std::string name;
-    u64 changed = 0; // Nodes::tick() of the last change made here: of attributes, of names in it
+    u64 heardAt = 0;   // when `attributes` were the servers', as Mount::fresh() wants it; 0: they may be others by now
+    u64 bareUntil = 0; // it was made here, and until then it is taken to have no xattrs
+    u64 changed = 0;   // Nodes::tick() of the last change made here: of attributes, of names in it
 
     bool pending = false;             // its name and inode are ours alone
     bool truncating = false;          // pending: made with O_TRUNC

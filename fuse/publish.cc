@@ -101,12 +101,13 @@ Task<Result<>> Mount::publishLocked(NodePtr node) {
         // What did not go with the content.
         if (done && node->anyDeferred()) done = co_await commitAttributes(node);
     }
-    changed(node);
+    changedHere(node);
     if (done) {
         node->failed = Error();
         co_return done;
     }
     if (content) content->resetStream();
+    node->heardAt = 0;
     node->contentUsed = true;
     node->failed = done.error();
     node->told = false;
@@ -149,7 +150,7 @@ Task<Result<>> Mount::commitFresh(NodePtr node) {
         if (reply) {
             committed(node, reply->attributes);
             nodes.removePending(node);
-            changedDir(node->dir);
+            newIn(node->dir, reply->attributes.birth);
             co_return Ok{};
         }
         if (reply.code() == Code::Expired && attempt == 0) { // the reservation is gone
@@ -179,7 +180,7 @@ Task<Result<>> Mount::commitFresh(NodePtr node) {
 Task<Result<>> Mount::commitAttributes(NodePtr node) {
     CO_TRY(const Attributes now, co_await client.metadata.setAttr(node->deferred));
     node->deferred = shard::SetAttr();
-    node->heard(now);
+    heardNow(node, now);
     co_return Ok{};
 }
 
@@ -199,7 +200,7 @@ void addDeferred(Node& node, Commit& request) {
 void Mount::committed(const NodePtr& node, const Attributes& now) {
     node->deferred = shard::SetAttr();
     node->content->committed(now);
-    node->heard(now);
+    heardNow(node, now);
     node->cachedContent = node->direct ? ContentId() : now.content;
     node->cachedGeneration = now.generation;
 }
@@ -227,7 +228,7 @@ Task<Result<>> Mount::commitExisting(NodePtr node) {
                            now.content == before.content && now.generation.value == before.generation.value + 1;
     content->committed(now);
     node->deferred.mtime.reset(); // older than what was written
-    node->heard(now);
+    heardNow(node, now);
     if (only_ours) node->cachedGeneration = now.generation;
     co_return Ok{};
 }

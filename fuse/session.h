@@ -39,6 +39,7 @@ public:
     Session(const Session&) = delete;
 
     bool overIoUring() const { return overIoUring_; }
+    fuse_session* raw() { return se_; }
     bool directIo() const { return directIo_; } // files that are open so can be mapped too
     const char* transport() const { return overIoUring_ ? "io_uring" : "dev_fuse"; }
 

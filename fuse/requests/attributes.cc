@@ -8,10 +8,12 @@ namespace skua::fuse {
 
 namespace {
 
+bool ours(const Node& node) { return node.pending || node.dropped; }
+
 Task<> getattr(Mount& mount, Request request, NodePtr node) {
     auto heard = co_await mount.refresh(node);
     if (!heard) request.fail(heard.error());
-    else request.attr(mount.statOf(*node), mount.options.attr_timeout);
+    else request.attr(mount.statOf(*node), ours(*node) ? mount.options.attr_timeout : mount.fresh(*node));
     co_return Ok{};
 }
 
@@ -80,7 +82,7 @@ Task<Result<>> resize(Mount& mount, NodePtr node, u64 size, bool commit) {
     if (size > kMaxFileSize) co_return Error(Code::TooLarge, "a file has at most 2^60 bytes");
     if (size != 0) { CO_TRY_OK(co_await content.ensureBase()); }
     content.truncate(size, mount.now());
-    mount.changed(node);
+    mount.changedHere(node);
     if (!commit || node->pending) co_return Ok{};
     auto done = co_await mount.publishLocked(node);
     co_return done;
@@ -108,12 +110,12 @@ Task<Result<>> apply(Mount& mount, NodePtr node, Change change, uid_t uid) {
     }
     if (node->pending || node->dropped || (node->exclusive && node->handles > 0)) {
         setOurs(mount, node, set);
-        mount.changed(node);
+        mount.changedHere(node);
         co_return Ok{};
     }
     CO_TRY(const Attributes now, co_await mount.client.metadata.setAttr(set));
-    node->heard(now);
-    mount.changed(node);
+    mount.heardNow(node, now);
+    mount.changedHere(node);
     const bool timed = set.mtime || set.mtime_now;
     if (timed && node->content && node->content->dirty()) node->content->setMtime(now.mtime);
     co_return Ok{};

@@ -49,10 +49,13 @@ Task<> write(Mount& mount, Request request, NodePtr node, Bytes what) {
         Locked locked(node);
         if (request.answered()) co_return Ok{};
         const bool was_dirty = node->content->dirty();
-        if (what.append && what.offset != node->content->size())
+        if (what.append && what.offset != node->content->size()) {
+            // The kernel's idea of the end is older than what was heard when the file was opened.
+            what.offset = node->content->size();
             node->cachedContent = ContentId(); // its page is at the wrong place
+        }
         auto done = node->content->write(what.offset, what.bytes, what.append, mount.now());
-        if (!was_dirty) mount.changed(node);
+        if (!was_dirty) mount.changedHere(node);
         if (!done) {
             request.fail(done.error());
             co_return Ok{};
@@ -87,7 +90,7 @@ Task<> fallocate(Mount& mount, Request request, NodePtr node, int mode, u64 offs
     const u64 end = offset + length;
     if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) node->content->zero(offset, length, mount.now());
     if (!(mode & FALLOC_FL_KEEP_SIZE) && end > node->content->size()) node->content->truncate(end, mount.now());
-    mount.changed(node);
+    mount.changedHere(node);
     request.ok();
     co_return Ok{};
 }

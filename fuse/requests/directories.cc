@@ -74,7 +74,10 @@ bool add(Mount& mount, Request& request, const DirHandle& handle, std::size_t in
     const bool ours = node && node->pending && node->dir == handle.node->id && node->name == item.name;
     if (!dots && (fresh || ours)) {
         if (ours) node->lookups++;
-        else node = mount.nodes.looked(item.inode, *item.attributes, handle.node->id, item.name);
+        else {
+            node = mount.nodes.looked(item.inode, *item.attributes, handle.node->id, item.name);
+            node->heardAt = 0; // that may have been a while ago
+        }
         e = mount.entryOf(*node);
     }
     to.resize(to.size() + n);

@@ -25,8 +25,10 @@ Task<> lookup(Mount& mount, Request request, u64 parent, std::string name) {
         if (!node) {
             // What was changed here meanwhile is newer than what we heard.
             const NodePtr known = mount.nodes.find(found->inode);
-            const Attributes attributes = known && known->changed > before ? known->attributes : found->attributes;
+            const bool newer = known && known->changed > before;
+            const Attributes attributes = newer ? known->attributes : found->attributes;
             node = mount.nodes.looked(found->inode, attributes, dir->id, name);
+            if (!newer) node->heardAt = mount.ring.now().value;
             if (!request.entry(mount.entryOf(*node))) mount.untake(node);
             co_return Ok{};
         }

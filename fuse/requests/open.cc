@@ -25,7 +25,7 @@ Task<Result<NodePtr>> createOurs(Mount& mount, NodePtr dir, std::string name, u3
     mount.nodes.addPending(node);
     mount.contentOf(node);
     mount.changed(node);
-    mount.changed(dir);
+    mount.changedHere(dir);
     co_return node;
 }
 
@@ -102,7 +102,7 @@ Task<Result<>> openNow(Mount& mount, NodePtr node, int flags, bool& keep) {
         co_await turn;
         Locked locked(node);
         content->truncate(0, mount.now());
-        mount.changed(node);
+        mount.changedHere(node);
         keep = false;
         co_return Ok{};
     }
@@ -112,7 +112,11 @@ Task<Result<>> openNow(Mount& mount, NodePtr node, int flags, bool& keep) {
     if (reply.code() == Code::NotFound) co_return Error(Code::Stale, node->name);
     if (!reply) co_return reply.error();
     if (content->dirty() || node->pending) co_return Ok{};
-    node->heard(reply->attributes);
+    const Attributes& now = reply->attributes;
+    const bool other =
+        node->attributes.size != now.size || node->attributes.mtime != now.mtime || node->attributes.mode != now.mode;
+    mount.heardNow(node, reply->attributes);
+    if (other) mount.forgetAttributes(*node); // the kernel's may be good for a second more, and end the file too early
     keep = node->cachedContent == reply->attributes.content && node->cachedGeneration == reply->attributes.generation;
     node->cachedContent = reply->attributes.content;
     node->cachedGeneration = reply->attributes.generation;

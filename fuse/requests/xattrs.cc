@@ -37,6 +37,11 @@ Task<> get(Mount& mount, Request request, NodePtr node, std::string name, std::s
         else answer(request, found->value.value, size);
         co_return Ok{};
     }
+    // The kernel asks for security.capability before each chown, also of what was just made.
+    if (mount.ring.now().value < node->bareUntil) {
+        request.fail(ENODATA);
+        co_return Ok{};
+    }
     auto value = co_await mount.client.metadata.getXattr(node->id, name);
     if (value) answer(request, *value, size);
     else request.fail(value.error());
@@ -85,6 +90,7 @@ Task<> set(Mount& mount, Request request, NodePtr node, std::string name, std::s
     if (flags & XATTR_CREATE) mode = shard::XattrMode::kCreate;
     if (flags & XATTR_REPLACE) mode = shard::XattrMode::kReplace;
     auto done = co_await mount.client.metadata.setXattr(node->id, name, value, mode);
+    node->heardAt = node->bareUntil = 0; // its ctime is another
     if (done) request.ok();
     else failXattr(request, done.error());
     co_return Ok{};
@@ -102,6 +108,7 @@ Task<> remove(Mount& mount, Request request, NodePtr node, std::string name) {
         co_return Ok{};
     }
     auto done = co_await mount.client.metadata.removeXattr(node->id, name);
+    node->heardAt = 0;
     if (done) request.ok();
     else request.fail(done.error());
     co_return Ok{};

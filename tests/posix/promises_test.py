@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """More of what a mount promises (see semantics_test.py): two mounts, odd ways to open, holes, rights, locks, a killed driver."""
-import errno, fcntl, mmap, os, re, signal, subprocess, sys
+import errno, fcntl, json, mmap, os, re, signal, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import Cluster, Skip, main, promise, require_mount, run, wait_for
@@ -68,6 +68,24 @@ def two_mounts_agree_from_close_to_open():
         for n in range(20):
             open((a, b)[n % 2] + "/f", "wb").write(b"round %d" % n * (1 + n * 1000))
             assert open((b, a)[n % 2] + "/f", "rb").read() == b"round %d" % n * (1 + n * 1000)
+        # What was heard just before is not held against a file that is opened: neither its end, nor where to append.
+        for n in range(5):
+            os.stat(f"{b}/f")
+            with open(f"{a}/f", "ab") as f:
+                f.write(b"more %d" % n * (1 + n * 700))
+            expected = open(f"{a}/f", "rb").read()
+            fd = os.open(f"{b}/f", os.O_RDONLY)
+            assert os.read(fd, 1 << 20) == expected
+            os.close(fd)
+            assert os.stat(f"{b}/f").st_size == len(expected)
+            os.stat(f"{a}/f")
+            fd = os.open(f"{b}/f", os.O_WRONLY | os.O_APPEND)
+            os.write(fd, b"and this")
+            os.close(fd)
+            fd = os.open(f"{a}/f", os.O_WRONLY | os.O_APPEND)
+            os.write(fd, b", too")
+            os.close(fd)
+            assert cat(c, "/f") == expected + b"and this, too", n
         # Both create the same name: the later close wins, nothing is lost half-way.
         x, y = open(f"{a}/same", "wb"), open(f"{b}/same", "wb")
         x.write(b"from a")
@@ -152,6 +170,58 @@ def a_long_file_that_is_written_from_its_beginning_to_its_end_needs_little_memor
         status = open(f"/proc/{driver(m)}/status").read()
         most = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) // 1024
         assert most < 250, f"{most} MiB at most"
+
+
+def used_mib(c):
+    """What blocks take on all disks, once their services have told the registry. Past contents count too, so an
+    edit adds what it writes."""
+    told = []
+
+    def settled():
+        told.append(sum(d["used"] for d in json.loads(c.skua("status", "--json").stdout)["disks"]))
+        return told[-1] > 0 and len(told) > 20 and len(set(told[-20:])) == 1
+    wait_for(settled, 60)
+    return told[-1] / (1 << 20)
+
+
+@promise
+def an_edit_of_a_long_file_writes_the_spans_that_it_touches_and_no_others():
+    with Mounted() as (c, m):
+        size = 200 << 20
+        with open(f"{m}/long", "wb") as f:
+            for n in range(size >> 20):
+                f.write(bytes([n]) * (1 << 20))
+        used = used_mib(c)
+        assert used > 250                       # 4+2
+
+        def overwrite():
+            with open(f"{m}/long", "r+b") as f:
+                f.seek((100 << 20) + 77)
+                f.write(b"changed")
+
+        def append():
+            with open(f"{m}/long", "ab") as f:
+                f.write(b"the end")
+
+        def shorten():
+            os.truncate(f"{m}/long", size - 12345)
+
+        def punch():
+            run("fallocate", "-p", "-o", str(20 << 20), "-l", str(90 << 20), f"{m}/long")
+
+        span = 16                               # MiB, at most
+        for change in (overwrite, append, shorten, punch):
+            before = used
+            change()
+            used = used_mib(c)
+            wrote = used - before
+            assert wrote < 2 * span * 1.5 + 2, f"{change.__name__}: {wrote:.1f} MiB"
+        assert os.stat(f"{m}/long").st_size == size - 12345
+        with open(f"{m}/long", "rb") as f:
+            data = f.read()
+        assert data[:20 << 20] == b"".join(bytes([n]) * (1 << 20) for n in range(20))
+        assert not any(data[20 << 20:110 << 20]) and data[110 << 20] == 110 and len(data) == size - 12345
+        assert data[:1 << 20] == cat(c, "/long")[:1 << 20]
 
 
 @promise

@@ -422,11 +422,16 @@ def sigterm_commits_what_is_open():
     f = open(f"{other.point}/term/f", "wb")
     f.write(os.urandom(100))
     f.flush()
+    told = time.monotonic()
     other.process.terminate()
     assert other.process.wait(40) == 0
+    assert time.monotonic() - told < 4      # somebody has it open: a second's grace
     assert len(outside(f"{cluster.mounted}/term/f")) == 100
+    assert "leaving while it is open path=/term/f descriptors=1" in open(other.log.name).read()
+    f.write(b"more")
     try:
         f.close()
+        raise AssertionError("no error for what comes too late")
     except OSError:
         pass
     run("umount", "-l", other.point, check=False)
