@@ -1,6 +1,7 @@
 #include "cdc/state.h"
 
 #include "cdc/transaction.h"
+#include "core/base/probe.h"
 
 namespace skua::cdc {
 
@@ -101,7 +102,10 @@ void Coordinator::apply(store::Transaction& t, raft::Time now, const raft::Comma
         row.started = mayStart(t, id, names);
         Txns::put(t, {id}, row);
         Metas::put(t, {}, meta);
-        if (!row.started) waiting_++;
+        if (!row.started) {
+            PROBE("a transaction waits for another's name");
+            waiting_++;
+        }
         touched_.insert(id);
         return;                                 // no answer yet: pending
     }
@@ -154,6 +158,7 @@ void Coordinator::apply(store::Transaction& t, raft::Time now, const raft::Comma
         if (!other || other->started) continue;
         auto others = requestOf(*other);
         if (!others || !mayStart(t, waiting, namesOf(*others))) continue;
+        PROBE("a transaction may start, now that another has ended");
         other->started = true;
         if (waiting_ > 0) waiting_--;
         Txns::put(t, {waiting}, *other);
@@ -205,7 +210,10 @@ void Coordinator::drive(const store::Reader& r, raft::Time now, TxnId id, raft::
     const Due next = due(*row);
     if (next.what == Due::What::kAnswer) return;
     if (next.what == Due::What::kWalk) {
-        if (moveHolder(r) != id) return;        // touched again when the lock is free
+        if (moveHolder(r) != id) {              // touched again when the lock is free
+            PROBE("a directory move waits for the move lock");
+            return;
+        }
         Flight flight{row->step, next.walk.from, next.walk.avoid, 0, true};
         flights_[id] = flight;
         shard::GetParent ask;
@@ -252,6 +260,7 @@ void Coordinator::lead(const store::Reader& r, raft::Time now, raft::Leader& lea
         waiting_ = 0;
         Txns::scan(r, Txns::All{}, [&](const TxnKey& key, const Txn& row) {
             if (!row.started) waiting_++;
+            PROBE("a new coordinator finds a transaction in flight");
             touched_.insert(key.txn);
             return true;
         });
@@ -289,8 +298,10 @@ void Coordinator::heard(const store::Reader& r, raft::Time, u64 token, const Res
         if (!wire::decode(*reply, parent)) done.error = Error(Code::Corrupt, "a shard's reply does not decode");
         else if (f.at != kRoot) {
             f.at = parent.parent;
-            if (f.at == f.avoid) done.loop = true;
-            else if (!f.at.wellFormed() || !f.at.isDirectory()) done.error = Error(Code::NotFound, "a directory on the way up is gone");
+            if (f.at == f.avoid) {
+                PROBE("a walk up finds the directory that moves");
+                done.loop = true;
+            } else if (!f.at.wellFormed() || !f.at.isDirectory()) done.error = Error(Code::NotFound, "a directory on the way up is gone");
             else if (++f.depth > kMaxDepth) done.error = Error(Code::Invalid, "the directories are nested too deeply");
             else if (f.at != kRoot && !hasShard(r, f.at.shard())) done.error = Error(Code::NotFound, "a directory on the way up is nowhere");
             else if (f.at != kRoot) {

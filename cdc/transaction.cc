@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include "cdc/state.h"
+#include "core/base/probe.h"
 
 namespace skua::cdc {
 
@@ -96,6 +97,7 @@ void took(Txn& t, const Error& error, const std::string& reply, raft::Time now) 
         t.not_before = Age{now.age.value + std::min(kRetryNs << std::min(t.retries, 7u), kRetryMostNs)};
         return;
     }
+    PROBE("a transaction turns back");
     t.failure = why;
     t.back = true;
     t.retries = 0;

@@ -2,6 +2,7 @@
 #include "raft/server.h"
 
 #include <algorithm>
+#include "core/base/probe.h"
 #include "raft/server_leader.h"
 
 namespace skua::raft {
@@ -163,10 +164,14 @@ void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&
     }
     Group& g = *found;
     if (!g.trouble.empty()) return reply(token, {}, Error(Code::Unavailable, "the group is down: " + g.trouble), {}, out);
-    if (!g.leading) return reply(token, {}, Error(Code::Unavailable, "the group is starting"), {}, out);
+    if (!g.leading) {
+        PROBE("a group is asked before its first entry of a term is applied");
+        return reply(token, {}, Error(Code::Unavailable, "the group is starting"), {}, out);
+    }
     const Time time = timeOf(g, now);
     // Ages are told to clients; one that is told must not be forgotten for long by a crash.
     if (time.age.value - g.lastAge.value > kIdleAgeNs && g.last == g.applied.index) {
+        PROBE("an idle group logs its age before it tells it");
         Entry empty;
         empty.kind = EntryKind::kEmpty;
         append(now, g, std::move(empty));
@@ -199,15 +204,26 @@ void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&
         return reply(token, time.age, Error(Code::NotPermitted, "only servers ask without a client id"), {}, out);
     if (remembered) {
         // In the log, or pending: wait too.
-        if (g.byRequest.contains(key)) return wait(g, key, token, time.age, out);
-        if (auto stored = Answers::get(*g.rows, {request.client, request.request})) {
-            if (!stored->pending) return reply(token, time.age, stored->error, stored->body.value, out);
+        if (g.byRequest.contains(key)) {
+            PROBE("a repeat finds its request under way");
             return wait(g, key, token, time.age, out);
         }
-        if (auto row = Clients::get(*g.rows, {request.client}); row && request.request < row->lowest)
+        if (auto stored = Answers::get(*g.rows, {request.client, request.request})) {
+            if (!stored->pending) {
+                PROBE("a repeat finds its remembered answer");
+                return reply(token, time.age, stored->error, stored->body.value, out);
+            }
+            PROBE("a repeat finds its request pending, in rows only");
+            return wait(g, key, token, time.age, out);
+        }
+        if (auto row = Clients::get(*g.rows, {request.client}); row && request.request < row->lowest) {
+            PROBE("a repeat comes after its client has heard the answer");
             return reply(token, time.age, Error(Code::Expired, "its answer was forgotten"), {}, out);
-        if (time.age.value > request.base.value + kRepeatFor)
+        }
+        if (time.age.value > request.base.value + kRepeatFor) {
+            PROBE("a request comes five minutes after it was first sent");
             return reply(token, time.age, Error(Code::Expired, "it was first sent too long ago"), {}, out);
+        }
     }
     if (inLog_ >= kMaxInLog || inLogBytes_ >= kMaxInLogBytes)
         return reply(token, time.age, Error(Code::Busy, "the log has too much to do"), {}, out);
@@ -245,6 +261,7 @@ void Server::hostRequest(Moment now, u64 token, std::string_view body, Effects& 
     }
     if (g.applied.index.value != 0) {           // once; again only if it is the very same
         const bool same = g.applied.cluster == format.cluster && g.applied.config == format.config;
+        if (same) PROBE("a group is formatted again, the same");
         if (same) out.host_replies.push_back({token, std::string()});
         else out.host_replies.push_back({token, Error(Code::Exists, "the group is there already, formatted otherwise")});
         return;

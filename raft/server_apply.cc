@@ -1,6 +1,7 @@
 // Server: what is durable is applied in order, each entry one batch: effect, remembered answer, applied
 // index. The only writer of rows.
 #include <algorithm>
+#include "core/base/probe.h"
 #include "raft/server.h"
 #include "raft/server_leader.h"
 
@@ -27,6 +28,7 @@ void Server::forgetOld(Group& g, store::Transaction& t, Age now) {
     }, ForgetKey{g.forgetFrom, {}, {}});
     g.forgetFrom = std::min(next, Age{now.value + kRemember});
     for (const ForgetKey& key : due) {
+        PROBE("an answer is forgotten: ten minutes of age are over");
         Forgets::erase(t, key);
         Answers::erase(t, {key.client, key.request});
         if (auto row = Clients::get(t, {key.client}); row && row->until <= now) Clients::erase(t, {key.client});
@@ -44,6 +46,7 @@ void Server::remember(Group&, store::Transaction& t, const Entry& entry, const A
             if (!stored.pending) below.push_back(key);
             return below.size() < 64;
         }, AnswerKey{entry.client, row.lowest});       // lower ones went before: there are only tombstones
+        if (!below.empty()) PROBE("answers are dropped that their client has heard");
         for (const AnswerKey& key : below) Answers::erase(t, key);
         row.lowest = lowest;
     }

@@ -1,6 +1,7 @@
 #include "shard/contents.h"
 
 #include <algorithm>
+#include "core/base/probe.h"
 #include "core/data/geometry.h"
 #include "core/data/receipt.h"
 #include "shard/expiry.h"
@@ -296,6 +297,7 @@ void expire<ExpiryKind::kStaged>(Context& ctx, const ExpiryKey& key, const Expir
         file(ctx, Due::at(row->deadline), ExpiryKind::kStaged, key.id);
         return;
     }
+    PROBE("a staged content was given up");
     Staged::erase(ctx.rows, {content});
     contents::die(ctx, content);
 }

@@ -1,6 +1,7 @@
 // Blocks from the services' side: what became of them, which are bad, which are to be erased.
 #include <algorithm>
 #include <set>
+#include "core/base/probe.h"
 #include "shard/contents.h"
 #include "shard/expiry.h"
 #include "shard/span_rows.h"
@@ -58,7 +59,10 @@ Result<std::vector<FateOf>> fates(const Reading& r, BlockServiceId service, cons
         findBlocks(r.rows, service, content, wanted, [&](const SpanRecord&, const BlockId& id) { referenced.insert(id); });
         Replaced::scan(r.rows, ContentPrefix{content}, [&](const ReplacedKey&, const ReplacedRow& row) {
             for (const BlockRef& b : row.blocks)
-                if (b.service == service) referenced.insert(b.id);
+                if (b.service == service && wanted.contains(b.id)) {
+                    PROBE("the sweep asks for a block that was replaced lately");
+                    referenced.insert(b.id);
+                }
             return true;
         });
     }

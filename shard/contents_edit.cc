@@ -7,6 +7,7 @@
 // A put span takes the place of what it covers wholly; only holes are cut to fit. What is beyond the new size
 // goes; a data span that crosses it must be put again, cut, since its blocks are of its whole length.
 #include <algorithm>
+#include "core/base/probe.h"
 #include "shard/contents.h"
 #include "shard/expiry.h"
 #include "shard/reservations.h"
@@ -152,8 +153,10 @@ Generation generationOf(const store::Reader& rows, ContentId content) {
 }
 
 Result<> edit(Context& ctx, const EditContent& op, Inode& inode) {
-    if (inode.content != op.content || inode.generation != op.base)
+    if (inode.content != op.content || inode.generation != op.base) {
+        PROBE("an edit's base is not current any more");
         return Error(Code::Conflict, "the file was edited meanwhile: read it again and lay your bytes over");
+    }
     if (op.size > kMaxFileSize) return Error(Code::TooLarge, "a file has at most 2^60 bytes");
     if (op.inline_bytes) {
         if (!op.spans.empty()) return Error(Code::Invalid, "inline bytes and spans at once");

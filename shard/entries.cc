@@ -1,5 +1,6 @@
 #include "shard/entries.h"
 #include <xxhash.h>
+#include "core/base/probe.h"
 #include "core/data/names.h"
 #include "shard/expiry.h"
 #include "shard/inodes.h"
@@ -53,8 +54,9 @@ std::optional<Entry> visible(const store::Reader& rows, InodeId dir, const std::
 }
 
 Result<> checkUnlocked(const std::optional<Entry>& entry, TxnId txn) {
-    if (entry && entry->lock != TxnId{} && entry->lock != txn) return Code::Locked;
-    return Ok{};
+    if (!entry || entry->lock == TxnId{} || entry->lock == txn) return Ok{};
+    PROBE("a name is locked by a transaction");
+    return Code::Locked;
 }
 
 Result<Dir> open(const Context& ctx, InodeId dir) {
@@ -156,6 +158,7 @@ template <> void expiry::expire<ExpiryKind::kPastEntry>(Context& ctx, const Expi
     auto row = PastEntries::get(ctx.rows, at);
     if (!row || row->lock != TxnId{}) return;
     if (tooYoung(ctx, row->not_before)) {
+        PROBE("a past name's retention is over before its thirty minutes");
         row->filed = file(ctx, Due::at(row->not_before), ExpiryKind::kPastEntry, key.id, key.extra, key.name);
         PastEntries::put(ctx.rows, at, *row);
         return;

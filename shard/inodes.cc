@@ -1,6 +1,7 @@
 #include "shard/inodes.h"
 #include <algorithm>
 #include <sys/stat.h>
+#include "core/base/probe.h"
 #include "shard/contents.h"
 #include "shard/entries.h"
 #include "shard/expiry.h"
@@ -31,7 +32,9 @@ bool keptAlive(const Context& ctx, InodeId id, const Inode& row) {
     } else if (row.nlink > 0 || row.pins > 0) {
         return true;
     }
-    return holds::heldUntil(ctx, id).has_value();
+    const bool held = holds::heldUntil(ctx, id).has_value();
+    if (held) PROBE("a hold keeps an inode that has no name and no past");
+    return held;
 }
 
 }  // namespace

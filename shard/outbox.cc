@@ -1,4 +1,5 @@
 #include "shard/outbox.h"
+#include "core/base/probe.h"
 #include "shard/expiry.h"
 
 namespace skua::shard {
@@ -48,6 +49,7 @@ template <> void expiry::expire<ExpiryKind::kLateAnswer>(Context& ctx, const Exp
     const OutboxKey at{ShardId{static_cast<u16>(key.id)}, key.extra};
     auto row = Outbox::get(ctx.rows, at);
     if (!row || row->client == ClientId{}) return;
+    PROBE("a client hears of its change before another shard has counted");
     ctx.late.push_back({row->client, row->request, {{}, std::move(row->reply.value)}});
     row->client = ClientId{};
     row->request = RequestId{};

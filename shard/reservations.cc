@@ -1,6 +1,7 @@
 #include "shard/reservations.h"
 
 #include <algorithm>
+#include "core/base/probe.h"
 #include "core/data/receipt.h"
 #include "shard/expiry.h"
 
@@ -40,8 +41,10 @@ Result<ReserveIds::Reply> make(Context& ctx, u32 count) {
 
 Result<ReservationRow> use(Context& ctx, ReservationId id) {
     auto row = Reservations::get(ctx.rows, {id});
-    if (!row || row->client != ctx.client)
+    if (!row || row->client != ctx.client) {
+        PROBE("a reservation is used after its end");
         return Error(Code::Expired, show(id) + " is not this client's, or not any more: reserve again and write anew");
+    }
     prolong(ctx, id, *row);
     return *row;
 }
@@ -111,6 +114,7 @@ void expire<ExpiryKind::kReservation>(Context& ctx, const ExpiryKey& key, const 
     const auto row = Reservations::get(ctx.rows, {id});
     if (!row) return;
     if (row->until > ctx.now.age) {
+        PROBE("a reservation that was used meanwhile does not end yet");
         file(ctx, Due::at(row->until), ExpiryKind::kReservation, id.value);
         return;
     }

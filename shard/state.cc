@@ -1,6 +1,7 @@
 #include "shard/state.h"
 #include <algorithm>
 #include <sys/stat.h>
+#include "core/base/probe.h"
 #include "shard/expiry.h"
 #include "shard/inodes.h"
 #include "shard/ops/apply.h"
@@ -130,6 +131,7 @@ void Shard::started(const store::Reader& rows, raft::Time, raft::Leader&) {
         return true;
     });
     for (const auto& [to, last] : heads) {
+        PROBE("a new leader looks at what it owes another shard");
         Sending& s = leading_->sending[to];
         s.sent = s.delivered = last;
         Outbox::scan(rows, ShardKey{to}, [&](const OutboxKey& key, const OutboxRow&) {

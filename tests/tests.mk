@@ -54,7 +54,7 @@ SEED ?= 1
 RUNS ?= $(if $(TRACE),1,20)
 sim: $(SIM)
 	$(if $(SIM),,@echo "there is no simulator yet: docs/status.md" >&2; exit 1)
-	@$(SIM) --seed $(SEED) --runs $(RUNS) $(if $(TRACE),--trace)
+	@$(SIM) --seed $(SEED) --runs $(RUNS) $(if $(TRACE),--trace) $(FLAGS)
 
 demo: all
 	@tools/demo.sh

@@ -1,22 +1,40 @@
-// PROBE("name"): marks a branch that only luck reaches. The simulator counts them and complains of one that
-// no run of a batch reached; elsewhere it costs a look at a null pointer.
+// PROBE("what has happened"): marks a branch that only luck reaches. The simulator counts them and complains
+// of one that no run of a batch reached; elsewhere it costs a look at a flag.
 //
-// The name is the promise's, in words, and unique. Only the simulator sets `probe::counts`, before it starts,
-// in a process of one thread.
+// The name says in words what has happened, and is unique. Every probe that is linked in is in all(), reached
+// or not. Only the simulator sets `counting`, in a process of one thread.
 #pragma once
 
-#include <map>
-#include <string_view>
+#include <algorithm>
+#include <vector>
 #include "core/base/types.h"
 
 namespace skua::probe {
 
-using Counts = std::map<std::string_view, u64>;
-inline Counts* counts = nullptr;
+inline bool counting = false;
+
+struct Row {
+    const char* name;
+    u64* count;
+};
+inline std::vector<Row>& all() {
+    static std::vector<Row> rows;
+    return rows;
+}
+
+template <std::size_t N> struct Text {
+    char value[N]{};
+    constexpr Text(const char (&text)[N]) { std::copy_n(text, N, value); }
+};
+template <Text T> struct Point {
+    static constexpr Text kText = T;
+    // Says that it is there before main() begins.
+    static inline u64 count = (all().push_back({kText.value, &count}), u64{0});
+};
 
 }  // namespace skua::probe
 
-#define PROBE(name)                                                            \
-    do {                                                                       \
-        if (::skua::probe::counts) [[unlikely]] (*::skua::probe::counts)[name]++; \
+#define PROBE(name)                                                                  \
+    do {                                                                             \
+        if (::skua::probe::counting) [[unlikely]] ::skua::probe::Point<name>::count++; \
     } while (0)

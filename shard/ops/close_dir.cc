@@ -1,5 +1,6 @@
 // A closed directory is removed, or about to be: nothing can be made in it, and its own past entry pins it.
 #include "shard/inodes.h"
+#include "core/base/probe.h"
 #include "shard/ops/apply.h"
 #include "shard/policy.h"
 
@@ -13,6 +14,7 @@ template <> Result<Done> act<CloseDir>(Context& ctx, TxnId, const CloseDir& op) 
     if (row.directory->entries != 0) return Code::NotEmpty;
     bool locked = false;
     Entries::scan(ctx.rows, DirPrefix{op.dir}, [&](const EntryKey&, const Entry&) { return !(locked = true); });
+    if (locked) PROBE("an empty directory has a locked name");
     if (locked) return Code::Locked;
     row.directory->closed = true;
     row.pins = 1;

@@ -1,5 +1,6 @@
 // A past entry that a transaction brings back is out of expiry until it is dropped or given back.
 #include "core/data/names.h"
+#include "core/base/probe.h"
 #include "shard/entries.h"
 #include "shard/expiry.h"
 #include "shard/inodes.h"
@@ -12,6 +13,7 @@ template <> Result<Done> act<LockPast>(Context& ctx, TxnId txn, const LockPast& 
     const auto key = entries::pastKeyOf(op.dir, op.name, op.until);
     TRY(PastEntryRow row, entries::loadPast(ctx.rows, key));
     if (row.lock == txn) return Done{};
+    if (row.lock != TxnId{}) PROBE("two transactions want one past name");
     if (row.lock != TxnId{}) return Code::Locked;
     if (!op.expected.none() && row.target != op.expected)
         return Error(Code::NotFound, "that version of " + op.name.substr(0, 120) + " named something else");

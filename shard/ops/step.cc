@@ -1,6 +1,7 @@
 // A step's answer is remembered by (txn, step), a refusal too: a delayed packet must not lock a name for a
 // transaction that has been rolled back meanwhile. Below the watermark everything is refused.
 #include "shard/ops/apply.h"
+#include "core/base/probe.h"
 
 namespace skua::shard {
 
@@ -30,10 +31,13 @@ template <class Action> Result<std::string> run(Context& ctx, TxnId txn, const A
 
 Result<std::string> applyStep(Context& ctx, const Step& op) {
     if (op.txn == TxnId{} || op.txn < op.watermark) return Error(Code::Invalid, "a step of a finished transaction");
-    if (op.txn < Watermark::get(ctx.rows, {}).value_or(WatermarkRow{}).txn)
+    if (op.txn < Watermark::get(ctx.rows, {}).value_or(WatermarkRow{}).txn) {
+        PROBE("a step comes after its transaction has ended");
         return Error(Code::Expired, "the transaction is finished");
+    }
     const StepKey key{op.txn, op.step};
     if (auto before = StepAnswers::get(ctx.rows, key)) {
+        PROBE("a step comes twice");
         if (before->error.code != Code::Ok) return before->error;
         return std::move(before->reply.value);
     }

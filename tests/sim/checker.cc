@@ -132,9 +132,23 @@ void Checker::uncertain(u32 id) {
     for (Config& c : configs_) std::erase_if(c.going, [&](const Progress& p) { return p.op == id && p.done; });
 }
 
-std::size_t Checker::uncertain() const {
-    return static_cast<std::size_t>(
-        std::count_if(ops_.begin(), ops_.end(), [](const auto& op) { return op.second.given_up != 0; }));
+// The ways grow with each operation under way, most with those that take several steps.
+u32 Checker::load() const {
+    u32 all = 0;
+    for (const auto& [_, known] : ops_) {
+        switch (known.op.kind) {
+            case Kind::kRename:
+            case Kind::kExchange:
+            case Kind::kRmdir:
+            case Kind::kUndeleteDir: all += 2; break;
+            default: all += 1;
+        }
+    }
+    return all;
+}
+
+bool Checker::onlyUncertain() const {
+    return !ops_.empty() && std::all_of(ops_.begin(), ops_.end(), [](const auto& op) { return op.second.given_up != 0; });
 }
 
 void Checker::forget() {

@@ -32,7 +32,8 @@ public:
 
     std::size_t ways() const { return configs_.size(); }
     std::size_t pending() const { return ops_.size(); }
-    std::size_t uncertain() const; // of these: given up
+    u32 load() const;           // what it costs to tell apart in which order they happened
+    bool onlyUncertain() const; // nobody waits for any of them
     u64 answers() const { return answers_; }
     u32 linksOf(InodeId inode) const; // after settle(): how many names it has
 

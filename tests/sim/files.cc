@@ -107,6 +107,13 @@ Task<Result<shard::NewContent>> Worker::fresh(Life life, client::NewId id, Conte
         }
     }
     data->size = c.size;
+    // Stopped with all written and nothing committed: when he goes on his reservation may be over.
+    if (!crew_.strict && crew_.stops > 0 && world_.random.oneIn(40)) {
+        crew_.stops--;
+        stop(world_.random.below(3 * kHour));
+        (void)co_await nap(life, kMillisecond);
+        if (life->dead) co_return Error(Code::Denied, "dead");
+    }
     // Given up before the commit: nothing names the blocks.
     if (world_.random.oneIn(20)) co_return Error(Code::Io, "thought better of it");
     co_return c;
@@ -146,7 +153,7 @@ Task<> Worker::create(Life life, Arena& arena) {
     if (reply) {
         heard.names = {{"", inode}, {"replaced", reply->replaced}};
         heard.detail = textOf(reply->attributes);
-        arena.learn(inode);
+        arena.learn(dir, name, inode);
     }
     hear(arena, number, heard);
     co_return Ok{};
@@ -185,6 +192,7 @@ Task<> Worker::edit(Life life, Arena& arena) {
     look.kind = Kind::kOpen;
     look.inode = inode;
     const u32 looked = invoke(arena, look);
+    const u64 asked = world_.now();
     auto open = co_await life->client.metadata.open(inode);
     Heard first;
     const Error* none = open ? nullptr : &open.error();
@@ -195,7 +203,7 @@ Task<> Worker::edit(Life life, Arena& arena) {
         arena.forget(inode);
         co_return Ok{};
     }
-    remember(*open);
+    remember(*open, asked);
     auto id = co_await life->client.metadata.reservations().take(inode.shard());
     if (!id) co_return Ok{};
     const ContentId content = open->attributes.content;
@@ -254,8 +262,8 @@ Task<> Worker::edit(Life life, Arena& arena) {
     co_return Ok{};
 }
 
-// What is read now can be read for half an hour, whatever happens to the file.
-void Worker::remember(const shard::Open::Reply& open) {
+// What is read now can be read for half an hour, whatever happens to the file. `asked`: when the answer cannot have been older.
+void Worker::remember(const shard::Open::Reply& open, u64 asked) {
     if (open.attributes.nlink == 0) return;
     struct Want {
         BlockId id;
@@ -267,7 +275,8 @@ void Worker::remember(const shard::Open::Reply& open) {
         for (const BlockRef& b : s.blocks)
             if (b.service.value != 0) wants.push_back({b.id, b.service, b.sum});
     if (wants.empty()) return;
-    auto check = [&cluster = cluster_, wants, opened = world_.now()] {
+    auto check = [&cluster = cluster_, wants, opened = asked] {
+        if (cluster.world.now() > opened + 20 * kMinute) return;
         for (const Want& w : wants)
             for (const auto& service : cluster.services)
                 if (service->service == w.service && !service->has(w.id, w.sum))

@@ -19,7 +19,7 @@ Task<> Worker::verify(Life life, Arena& arena, InodeId dir, std::string name) {
     if (reply) {
         heard.names = {{"", reply->inode}};
         heard.detail = textOf(reply->attributes);
-        arena.learn(reply->inode);
+        arena.learn(dir, name, reply->inode);
     }
     hear(arena, number, heard);
     co_return Ok{};
@@ -28,11 +28,20 @@ Task<> Worker::verify(Life life, Arena& arena, InodeId dir, std::string name) {
 Task<> Worker::names(Life life, Arena& arena) {
     client::Metadata& m = life->client.metadata;
     Op op;
-    op.dir = anyDir(arena);
-    op.name = anyName(arena);
+    // Links come and go; elsewhere more is made than removed.
+    u64 which = world_.random.below(8);
+    if (crew_.theme == 2 && which < 3) which = 4;
+    Arena::Place place{anyDir(arena), anyName(arena), InodeId{}};
+    if (which == 4 || which == 5) place = anyPlace(arena, [](InodeId i) { return !i.isDirectory(); });
+    // The directory that somebody is just moving something to, be it with luck.
+    if (which > 5) {
+        const InodeId wanted = world_.random.oneIn(2) ? arena.target : InodeId{};
+        place = anyPlace(arena, [wanted](InodeId i) { return i.isDirectory() && (wanted.none() || i == wanted); });
+    }
+    op.dir = place.dir;
+    op.name = place.name;
     const InodeId dir = op.dir;
     const std::string name = op.name;
-    const u64 which = world_.random.below(8);
     Heard heard;
     u32 number = 0;
     Took what = Took::kNothing;
@@ -45,7 +54,7 @@ Task<> Worker::names(Life life, Arena& arena) {
         what = took(life, arena, number, error, heard);
         if (reply && what == Took::kAnswer) {
             heard.names = {{"", reply->inode}};
-            arena.learn(reply->inode);
+            arena.learn(dir, name, reply->inode);
         }
     } else if (which == 3) {
         op.kind = Kind::kSymlink;
@@ -57,7 +66,7 @@ Task<> Worker::names(Life life, Arena& arena) {
         what = took(life, arena, number, error, heard);
         if (reply && what == Took::kAnswer) {
             heard.names = {{"", reply->inode}};
-            arena.learn(reply->inode);
+            arena.learn(dir, name, reply->inode);
         }
     } else if (which < 6) {
         op.kind = Kind::kUnlink;
@@ -88,10 +97,15 @@ Task<> Worker::names(Life life, Arena& arena) {
 Task<> Worker::moves(Life life, Arena& arena, bool exchange) {
     client::Metadata& m = life->client.metadata;
     Op op;
-    op.dir = anyDir(arena);
-    op.name = anyName(arena);
-    op.dir2 = world_.random.oneIn(3) ? op.dir : anyDir(arena);
-    op.name2 = anyName(arena);
+    const bool of_dirs = crew_.theme == 1;
+    const Arena::Place from = anyPlace(arena, [of_dirs](InodeId i) { return !of_dirs || i.isDirectory(); });
+    Arena::Place to{world_.random.oneIn(3) ? from.dir : anyDir(arena), anyName(arena), InodeId{}};
+    if (exchange || world_.random.oneIn(3)) to = anyPlace(arena, [](InodeId) { return true; });
+    op.dir = from.dir;
+    op.name = from.name;
+    op.dir2 = to.dir;
+    op.name2 = to.name;
+    arena.target = to.dir;
     const InodeId dir = op.dir, dir2 = op.dir2;
     const std::string name = op.name, name2 = op.name2;
     client::RenameFlags flags;
@@ -110,7 +124,7 @@ Task<> Worker::moves(Life life, Arena& arena, bool exchange) {
         if (there) {
             seen.names = {{"", there->inode}};
             seen.detail = textOf(there->attributes);
-            arena.learn(there->inode);
+            arena.learn(dir, name, there->inode);
         }
         hear(arena, looked, seen);
         if (!there) co_return Ok{};
@@ -185,7 +199,7 @@ Task<> Worker::reads(Life life, Arena& arena) {
         if (reply) {
             for (const auto& e : reply->entries) {
                 heard.names.emplace_back(e.name, e.inode);
-                arena.learn(e.inode);
+                arena.learn(dir, e.name, e.inode);
             }
             std::sort(heard.names.begin(), heard.names.end());
         } else if (world_.random.oneIn(2)) {
@@ -216,13 +230,14 @@ Task<> Worker::reads(Life life, Arena& arena) {
         op.kind = Kind::kOpen;
         op.inode = file;
         number = invoke(arena, std::move(op));
+        const u64 asked = world_.now();
         auto reply = co_await m.open(file);
         const Error* error = reply ? nullptr : &reply.error();
         what = took(life, arena, number, error, heard);
         if (what == Took::kNothing) co_return Ok{};
         if (reply) {
             heard.detail = textOf(reply->attributes) + " " + show(dataOf(*reply));
-            remember(*reply);
+            remember(*reply, asked);
         } else {
             arena.forget(file);
         }
@@ -282,7 +297,7 @@ Task<> Worker::past(Life life, Arena& arena) {
     const InodeId dir = anyDir(arena);
     auto list = co_await m.listPast(dir);
     if (life->dead || !list || list->empty()) co_return Ok{};
-    const shard::PastEntry entry = (*list)[world_.random.below(list->size())];
+    const shard::PastEntry entry = (*list)[world_.random.oneIn(2) ? 0 : world_.random.below(list->size())];
     Op op;
     op.dir = dir;
     op.name = entry.name;
@@ -311,7 +326,7 @@ Task<> Worker::past(Life life, Arena& arena) {
     }
     if (reply) {
         heard.names = {{"", *reply}};
-        arena.learn(*reply);
+        arena.learn(to, name, *reply);
     }
     hear(arena, number, heard);
     co_return Ok{};
@@ -354,7 +369,7 @@ Task<> Worker::other(Life life, Arena& arena) {
         case 1: (void)co_await m.usage(); break;
         case 2: {
             Policy own;
-            own.retention = 1 + world_.random.between(30 * kMinute, 2 * kHour);
+            own.retention = 1 + (world_.random.oneIn(2) ? 0 : world_.random.between(30 * kMinute, 2 * kHour));
             (void)co_await m.setPolicy(dir, own);
             break;
         }

@@ -1,5 +1,7 @@
 #include "tests/sim/network.h"
 
+#include "core/net/group.h"
+
 namespace skua::sim {
 
 namespace {
@@ -16,12 +18,10 @@ net::Message copyOf(const net::Message& m) {
 
 // Mostly some tens of microseconds; with faults sometimes so long that others overtake.
 u64 Network::delay() {
-    if (world_.chance(world_.faults.delay)) {
-        world_.count("fault message delayed");
-        return world_.random.oneIn(20) ? world_.random.between(kSecond, world_.random.oneIn(8) ? 9 * kMinute : 2 * kMinute)
-                                       : world_.random.between(kMillisecond, 800 * kMillisecond);
-    }
-    return world_.random.between(30 * kMicrosecond, 300 * kMicrosecond);
+    if (!world_.chance(world_.faults.delay)) return world_.random.between(30 * kMicrosecond, 300 * kMicrosecond);
+    world_.count("fault message delayed");
+    const u64 most[] = {kSecond, kSecond, kSecond, 5 * kSecond, 5 * kSecond, kMinute, kMinute, 9 * kMinute};
+    return world_.random.between(kMillisecond, most[world_.random.oneIn(8) ? world_.random.below(8) : world_.random.below(5)]);
 }
 
 bool Network::isCut(u32 from, u32 to) {
@@ -29,11 +29,10 @@ bool Network::isCut(u32 from, u32 to) {
     return at != cut_.end() && at->second > world_.now();
 }
 
-void Network::finish(u32 asker, const std::weak_ptr<Call>& weak, std::shared_ptr<Result<net::Message>> result) {
-    auto call = weak.lock();
-    if (!call || call->finished) return;
+void Network::finish(u32 asker, const std::shared_ptr<Call>& call, std::shared_ptr<Result<net::Message>> result) {
+    if (call->finished) return;
     if (auto stopped = stopped_.find(asker); stopped != stopped_.end() && stopped->second > world_.now()) {
-        world_.at(stopped->second, [this, asker, weak, result] { finish(asker, weak, result); });
+        world_.at(stopped->second, [this, asker, call, result] { finish(asker, call, result); });
         return;
     }
     call->finished = true;
@@ -41,7 +40,7 @@ void Network::finish(u32 asker, const std::weak_ptr<Call>& weak, std::shared_ptr
     call->done.set();
 }
 
-void Network::finishSoon(u32 asker, std::weak_ptr<Call> call, Result<net::Message> result) {
+void Network::finishSoon(u32 asker, std::shared_ptr<Call> call, Result<net::Message> result) {
     auto kept = std::make_shared<Result<net::Message>>(std::move(result));
     world_.after(delay(), [this, asker, call, kept] { finish(asker, call, kept); });
 }
@@ -53,38 +52,40 @@ void Network::send(u32 from, bool server, const net::Address& to, const net::Mes
         world_.tell("net from={} to={} lost", from, to.text);
         return;
     }
-    const std::weak_ptr<Call> weak = call;
-    auto one = [this, from, server, to](net::Message m, std::weak_ptr<Call> who, bool again) {
-        world_.after(delay(), [this, from, server, to, m = std::move(m), who, again]() mutable {
-            deliver(from, server, to.text, std::move(m), who, again);
-        });
-    };
-    one(copyOf(message), weak, false);
-    if (world_.chance(world_.faults.repeat)) {
-        world_.count("fault message repeated");
-        const u64 later =
-            world_.random.oneIn(8) ? world_.random.between(kSecond, 9 * kMinute) : world_.random.between(1, 20 * kMillisecond);
-        auto again = std::make_shared<net::Message>(copyOf(message));
-        world_.after(later, [one, again, weak] { one(copyOf(*again), weak, true); });
-    }
+    auto letter = std::make_shared<Letter>(Letter{from, server, to.text, copyOf(message), call, false});
+    world_.after(delay(), [this, letter] { deliver(std::move(*letter)); });
 }
 
-void Network::deliver(u32 from, bool server, const std::string& to, net::Message message, std::weak_ptr<Call> call, bool again) {
-    auto there = there_.find(to);
+// A repeat stands for what the caller does when it has heard nothing: what was refused for certain does not
+// come again by itself (TCP repeats nothing).
+void Network::deliver(Letter letter) {
+    auto there = there_.find(letter.to);
+    auto call = letter.call;
+    if (letter.again && call->refused) return;
     if (there == there_.end()) {
-        if (again) return;
+        if (letter.again) return;
         world_.count("fault connection refused");
-        finishSoon(from, call, Error(Code::Unavailable, "connection refused"));
+        call->refused = true;
+        finishSoon(letter.from, call, Error(Code::Unavailable, "connection refused"));
         return;
     }
-    if (isCut(from, there->second.node)) {
+    if (isCut(letter.from, there->second.node)) {
         world_.count("fault message cut off");
         return;
     }
+    if (letter.again) {
+        world_.count("fault message repeated");
+    } else if (world_.chance(world_.faults.repeat)) {
+        const u64 later =
+            world_.random.oneIn(8) ? world_.random.between(kSecond, 9 * kMinute) : world_.random.between(1, 20 * kMillisecond);
+        auto again = std::make_shared<Letter>(Letter{letter.from, letter.server, letter.to, copyOf(letter.message), call, true});
+        world_.after(later, [this, again] { deliver(std::move(*again)); });
+    }
     const u64 number = ++numbers_;
     const u32 node = there->second.node;
-    asked_.emplace(number, Asked{to, call, from});
-    there->second.endpoint->receive(server, std::move(message), [this, node, from, number](Result<net::Message> r) {
+    const u32 from = letter.from;
+    asked_.emplace(number, Asked{letter.to, call, from});
+    there->second.endpoint->receive(letter.server, std::move(letter.message), [this, node, from, number](Result<net::Message> r) {
         answered(node, from, number, std::move(r));
     });
 }
@@ -92,8 +93,13 @@ void Network::deliver(u32 from, bool server, const std::string& to, net::Message
 void Network::answered(u32 node, u32 asker, u64 number, Result<net::Message> result) {
     auto at = asked_.find(number);
     if (at == asked_.end()) return;
-    const std::weak_ptr<Call> call = at->second.call;
+    const std::shared_ptr<Call> call = at->second.call;
     asked_.erase(at);
+    if (result && result->kind == net::Kind::kGroup) {
+        net::GroupReply reply;
+        if (wire::decode(result->body, reply) && (reply.error.code == Code::Busy || reply.error.code == Code::Unavailable))
+            call->refused = true;
+    }
     if (world_.chance(world_.faults.lose)) {
         world_.count("fault answer lost");
         return;

@@ -42,8 +42,17 @@ private:
     friend class SimTransport;
     struct Call {
         bool finished = false;
+        bool refused = false; // told for certain that nothing was done
         std::optional<Result<net::Message>> result;
         Event done;
+    };
+    struct Letter {
+        u32 from = 0;
+        bool server = false;
+        std::string to;
+        net::Message message;
+        std::shared_ptr<Call> call;
+        bool again = false;
     };
     struct There {
         u32 node = 0;
@@ -51,14 +60,14 @@ private:
     };
     struct Asked { // of a process that may die
         std::string address;
-        std::weak_ptr<Call> call;
+        std::shared_ptr<Call> call;
         u32 asker = 0;
     };
     void send(u32 from, bool server, const net::Address& to, const net::Message& message, const std::shared_ptr<Call>& call);
-    void deliver(u32 from, bool server, const std::string& to, net::Message message, std::weak_ptr<Call> call, bool again);
+    void deliver(Letter letter);
     void answered(u32 node, u32 asker, u64 number, Result<net::Message> result);
-    void finish(u32 asker, const std::weak_ptr<Call>& call, std::shared_ptr<Result<net::Message>> result);
-    void finishSoon(u32 asker, std::weak_ptr<Call> call, Result<net::Message> result);
+    void finish(u32 asker, const std::shared_ptr<Call>& call, std::shared_ptr<Result<net::Message>> result);
+    void finishSoon(u32 asker, std::shared_ptr<Call> call, Result<net::Message> result);
     bool isCut(u32 from, u32 to);
     u64 delay();
 

@@ -66,6 +66,8 @@ private:
         // Seeds differ in how much happens at once, and on the same names.
         const u64 rests[] = {300 * kMicrosecond, 3 * kMillisecond, 30 * kMillisecond};
         crew_.rest_ns = rests[world_.random.below(3)];
+        crew_.stops = options_.calm ? 0 : 4;
+        crew_.theme = world_.random.below(4);
         const u32 shares[] = {150, 333, 700};
         crew_.together = shares[world_.random.below(3)];
         const u32 hands = 1 + static_cast<u32>(world_.random.below(2));
@@ -161,8 +163,9 @@ private:
             crew_.night = world_.now() + hours;
         }
         Worker* w = workers_[world_.random.below(workers_.size())].get();
-        if (stops_ > 0 && world_.random.oneIn(25))
-            return stops_--, w->stop(world_.random.oneIn(3) ? world_.random.below(3 * kHour) : world_.random.below(8 * kMinute));
+        if (crew_.stops > 0 && world_.random.oneIn(25))
+            return crew_.stops--,
+                   w->stop(world_.random.oneIn(3) ? world_.random.below(3 * kHour) : world_.random.below(8 * kMinute));
         if (!chaos_.crashes) return;
         const u64 what = world_.random.below(10);
         if (what < 6) return cluster_.crashOne();
@@ -193,7 +196,7 @@ private:
     Cluster cluster_;
     std::vector<std::unique_ptr<Arena>> arenas_;
     std::vector<std::unique_ptr<Worker>> workers_;
-    u32 nights_ = 0, stops_ = 3;
+    u32 nights_ = 0;
     bool healed_ = false; // no new faults
 };
 

@@ -9,8 +9,8 @@ namespace skua::sim {
 struct RunOptions {
     u64 seed = 1;
     bool trace = false;
-    bool calm = false;   // no faults
-    u32 operations = 60; // of each worker, while things go wrong
+    bool calm = false;    // no faults
+    u32 operations = 120; // of each worker, while things go wrong
     Bugs bugs;
 };
 struct RunResult {

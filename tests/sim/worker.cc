@@ -5,7 +5,7 @@
 namespace skua::sim {
 
 namespace {
-constexpr std::size_t kMostPending = 5;
+constexpr u32 kMostLoad = 7; // Checker::load
 }
 
 // --- an arena --------------------------------------------------------------------------------------------------
@@ -14,6 +14,13 @@ void Arena::learn(InodeId inode) {
     auto& list = inode.isDirectory() ? dirs : inode.isFile() ? files : links;
     if (std::find(list.begin(), list.end(), inode) == list.end()) list.push_back(inode);
     if (list.size() > 14) list.erase(list.begin() + 1);
+}
+
+void Arena::learn(InodeId dir, const std::string& name, InodeId inode) {
+    learn(inode);
+    std::erase_if(seen, [&](const Place& p) { return p.dir == dir && p.name == name; });
+    seen.push_back({dir, name, inode});
+    if (seen.size() > 20) seen.erase(seen.begin());
 }
 
 void Arena::forget(InodeId inode) {
@@ -116,7 +123,7 @@ void Worker::end() {
 }
 
 Task<> Worker::nap(Life life, u64 ns) {
-    const bool is_long = ns > kMinute;
+    const bool is_long = ns > 3 * kSecond;
     if (is_long) {
         crew_.awake--;
         world_.quiet = crew_.awake == 0;
@@ -166,8 +173,8 @@ Task<> Worker::handWork(Life life) {
         if (left == 0) continue;
         // What nobody heard the end of may still happen for a while: more of it cannot be told apart.
         arena.checker.forget();
-        if (arena.checker.pending() >= kMostPending) {
-            const u64 ns = arena.checker.uncertain() >= kMostPending - 1 ? kMinute : kMillisecond;
+        if (arena.checker.load() >= kMostLoad) {
+            const u64 ns = arena.checker.onlyUncertain() ? kMinute : kMillisecond;
             (void)co_await nap(life, ns);
             continue;
         }
@@ -188,39 +195,31 @@ Task<> Worker::handWork(Life life) {
     co_return Ok{};
 }
 
+// What a seed's workers are fond of: of everything, of directories that move, of links between shards, of contents.
+static constexpr u32 kFond[4][12] = {
+    {5, 2, 2, 6, 4, 1, 2, 4, 2, 2, 1, 1},
+    {1, 0, 0, 7, 12, 4, 0, 2, 0, 6, 0, 1},
+    {4, 0, 0, 5, 8, 1, 10, 2, 1, 4, 0, 1},
+    {6, 6, 7, 3, 2, 0, 1, 5, 1, 2, 3, 1},
+};
+
 Task<> Worker::one(Life life, Arena& arena) {
-    switch (world_.random.below(32)) {
-        case 0:
-        case 1:
-        case 2:
-        case 3:
-        case 4: co_return co_await create(life, arena);
-        case 5:
-        case 6: co_return co_await content(life, arena);
-        case 7:
-        case 8: co_return co_await edit(life, arena);
-        case 9:
-        case 10:
-        case 11:
-        case 12:
-        case 13:
-        case 14: co_return co_await names(life, arena);
-        case 15:
-        case 16:
-        case 17:
-        case 18: co_return co_await moves(life, arena, false);
-        case 19: co_return co_await moves(life, arena, true);
-        case 20:
-        case 21: co_return co_await link(life, arena);
-        case 22:
-        case 23:
-        case 24:
-        case 25: co_return co_await reads(life, arena);
-        case 26:
-        case 27: co_return co_await attributes(life, arena);
-        case 28:
-        case 29: co_return co_await past(life, arena);
-        case 30: co_return co_await pastContents(life, arena);
+    const u32(&fond)[12] = kFond[crew_.theme % 4];
+    u64 which = 0, all = 0;
+    for (const u32 weight : fond) all += weight;
+    for (u64 at = world_.random.below(all); at >= fond[which]; which++) at -= fond[which];
+    switch (which) {
+        case 0: co_return co_await create(life, arena);
+        case 1: co_return co_await content(life, arena);
+        case 2: co_return co_await edit(life, arena);
+        case 3: co_return co_await names(life, arena);
+        case 4: co_return co_await moves(life, arena, false);
+        case 5: co_return co_await moves(life, arena, true);
+        case 6: co_return co_await link(life, arena);
+        case 7: co_return co_await reads(life, arena);
+        case 8: co_return co_await attributes(life, arena);
+        case 9: co_return co_await past(life, arena);
+        case 10: co_return co_await pastContents(life, arena);
         default: co_return co_await other(life, arena);
     }
 }
@@ -241,6 +240,7 @@ Worker::Took Worker::took(Life life, Arena& arena, u32 id, const Error* error, H
         return Took::kNothing;
     }
     if (!error) return Took::kAnswer;
+    world_.tell("client {} op={} got {}", number_, id, error->message());
     switch (error->code) {
         case Code::Unavailable:
         case Code::Busy:
@@ -282,6 +282,16 @@ InodeId Worker::anyFile(Arena& arena) {
 }
 
 std::string Worker::anyName(Arena& arena) { return arena.names[world_.random.below(arena.names.size())]; }
+
+Arena::Place Worker::anyPlace(Arena& arena, const std::function<bool(InodeId)>& fits) {
+    std::vector<const Arena::Place*> some;
+    if (!world_.random.oneIn(3))
+        for (const Arena::Place& p : arena.seen)
+            if (fits(p.inode)) some.push_back(&p);
+    if (!some.empty()) return *some[world_.random.below(some.size())];
+    const InodeId dir = anyDir(arena);
+    return {dir, anyName(arena), InodeId{}};
+}
 
 Data dataOf(const shard::Open::Reply& open) {
     Data d;

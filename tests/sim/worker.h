@@ -19,7 +19,15 @@ struct Arena {
     const InodeId root;
     const std::vector<std::string> names;
     std::vector<InodeId> dirs, files, links;
+    struct Place {
+        InodeId dir;
+        std::string name;
+        InodeId inode;
+    };
+    std::vector<Place> seen; // names that were there lately
+    InodeId target;          // the directory that something was last moved to
     void learn(InodeId inode);
+    void learn(InodeId dir, const std::string& name, InodeId inode);
     void forget(InodeId inode);
 };
 
@@ -46,6 +54,8 @@ struct Crew {
     u32 awake = 0;                   // hands that are not in a long sleep
     u64 rest_ns = 30 * kMillisecond; // at most, between two operations
     u32 together = 333;              // of 1000 operations: on what all share
+    u32 stops = 0;                   // how often a process may still be stopped
+    u64 theme = 0;                   // what they are fond of
     std::function<void()> began;     // an operation begins
     u64 night = 0;                   // everybody sleeps until then
     bool strict = false;             // nothing fails any more: every answer must come, soon
@@ -98,11 +108,13 @@ private:
     u32 invoke(Arena& arena, Op op);
     Took took(Life life, Arena& arena, u32 id, const Error* error, Heard& heard);
     void hear(Arena& arena, u32 id, const Heard& heard);
-    void remember(const shard::Open::Reply& open);
+    void remember(const shard::Open::Reply& open, u64 asked);
 
     InodeId anyDir(Arena& arena);
     InodeId anyFile(Arena& arena);
     std::string anyName(Arena& arena);
+    // A name that is probably there, of a kind that `fits`; else any.
+    Arena::Place anyPlace(Arena& arena, const std::function<bool(InodeId)>& fits);
 
     Cluster& cluster_;
     World& world_;

@@ -55,13 +55,19 @@ void World::line(std::string text) {
     if (lately_.size() > kLately) lately_.pop_front();
 }
 
-void World::fail(const std::string& why) {
-    if (!trace_)
-        for (const auto& line : lately_) std::printf("%s\n", line.c_str());
-    const auto seed = static_cast<unsigned long long>(seed_);
-    std::printf("seed %llu failed after %.6f s: %s\nreplay it with: make sim SEED=%llu TRACE=1\n", seed,
-                static_cast<double>(now_) / 1e9, why.c_str(), seed);
+void World::tellEnd(const char* why) {
+    if (!current_) return;
+    const World& w = *current_;
+    if (!w.trace_)
+        for (const auto& line : w.lately_) std::printf("%s\n", line.c_str());
+    std::printf("seed %llu failed after %.6f s: %s\n", static_cast<unsigned long long>(w.seed_),
+                static_cast<double>(w.now_) / 1e9, why);
+    std::printf("replay it with: make sim SEED=%llu TRACE=1%s\n", static_cast<unsigned long long>(w.seed_), replay_flags.c_str());
     std::fflush(stdout);
+}
+
+void World::fail(const std::string& why) {
+    tellEnd(why.c_str());
     std::_Exit(1);
 }
 

@@ -33,7 +33,8 @@ using Counts = std::map<std::string, u64>;
 
 class World {
 public:
-    World(u64 seed, bool trace, Counts& counts) : random(seed), seed_(seed), trace_(trace), counts_(counts) {}
+    World(u64 seed, bool trace, Counts& counts) : random(seed), seed_(seed), trace_(trace), counts_(counts) { current_ = this; }
+    ~World() { current_ = nullptr; }
     World(const World&) = delete;
 
     u64 now() const { return now_; }
@@ -53,6 +54,10 @@ public:
     void count(const std::string& what) { counts_[what]++; }
     // Tells the last events, why, and the seed, and ends the process: coroutines cannot be thrown through.
     [[noreturn]] void fail(const std::string& why);
+    // The same for the world of this process, of a CHECK that failed or a bad address; does not end it.
+    static void tellEnd(const char* why);
+    // How main() was told to run, for the command that replays it.
+    static inline std::string replay_flags;
 
     bool chance(u32 of_1000) { return of_1000 != 0 && random.below(1000) < of_1000; }
 
@@ -71,6 +76,7 @@ private:
     };
     using Key = std::pair<u64, u64>;
     void line(std::string text);
+    static inline World* current_ = nullptr;
 
     const u64 seed_;
     const bool trace_;
