@@ -46,6 +46,9 @@ private:
     };
     void expand(std::vector<Config> from, const std::set<u32>& which, const std::function<bool(Config&)>& take,
                 std::vector<Config>& into);
+    bool begun(const Progress& p) const;
+    void prune();
+    Circumstances now() const;
     [[noreturn]] void fail(const std::string& why, const std::vector<Config>& before);
 
     World& world_;

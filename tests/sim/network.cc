@@ -18,7 +18,7 @@ net::Message copyOf(const net::Message& m) {
 
 // Mostly some tens of microseconds; with faults sometimes so long that others overtake.
 u64 Network::delay() {
-    if (!world_.chance(world_.faults.delay)) return world_.random.between(30 * kMicrosecond, 300 * kMicrosecond);
+    if (!world_.chance(world_.faults.delay)) return world_.random.between(30 * kMicrosecond, world_.faults.latency);
     world_.count("fault message delayed");
     const u64 most[] = {kSecond, kSecond, kSecond, 5 * kSecond, 5 * kSecond, kMinute, kMinute, 9 * kMinute};
     return world_.random.between(kMillisecond, most[world_.random.oneIn(8) ? world_.random.below(8) : world_.random.below(5)]);

@@ -48,6 +48,8 @@ private:
         f.repeat = some[world_.random.below(4)];
         f.delay = some[world_.random.below(4)];
         f.slow_disk = some[world_.random.below(3)];
+        const u64 latencies[] = {300 * kMicrosecond, 300 * kMicrosecond, 10 * kMillisecond, 150 * kMillisecond};
+        f.latency = latencies[world_.random.below(4)];
         f.crashes = !world_.random.oneIn(5);
         f.crash_busy = some[world_.random.below(4)];
         return f;

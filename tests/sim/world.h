@@ -25,7 +25,8 @@ struct Faults {
     u32 lose = 0, repeat = 0, delay = 0; // of 1000 messages
     u32 slow_disk = 0;                   // of 1000 writes to a log
     bool crashes = false;
-    u32 crash_busy = 0; // of 1000 moments at which a server has just begun something
+    u64 latency = 300 * kMicrosecond; // of a message, at most
+    u32 crash_busy = 0;               // of 1000 moments at which a server has just begun something
 };
 
 // How often something happened, over a batch of runs.
