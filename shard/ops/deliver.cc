@@ -17,6 +17,7 @@ template <> Result<Done> apply<Deliver>(Context& ctx, const Deliver& op) {
         PROBE("a message between shards overtakes another");
         return Error(Code::Busy, "messages before this one are missing");
     }
+    PROBE("a message between shards is taken");
     InboxHeads::put(ctx.rows, {op.from}, {op.number});
     std::visit([&](const CountLinks& message) { inodes::countHere(ctx, message); }, op.message);
     return Done{};

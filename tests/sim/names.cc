@@ -33,11 +33,11 @@ Task<> Worker::names(Life life, Arena& arena) {
     if (crew_.theme == 2 && which < 3) which = 4;
     Arena::Place place{anyDir(arena), anyName(arena), InodeId{}};
     if (which == 4 || which == 5) place = anyPlace(arena, [](InodeId i) { return !i.isDirectory(); });
-    // The directory that somebody is just moving something to, be it with luck.
-    if (which > 5) {
-        const InodeId wanted = world_.random.oneIn(2) ? arena.target : InodeId{};
-        place = anyPlace(arena, [wanted](InodeId i) { return i.isDirectory() && (wanted.none() || i == wanted); });
-    }
+    if (which > 5) place = anyPlace(arena, [](InodeId i) { return i.isDirectory(); });
+    // The directory that somebody is just moving something to.
+    if (crew_.theme == 1 && arena.moving != 0 && world_.random.oneIn(2))
+        for (const Arena::Place& p : arena.seen)
+            if (p.inode == arena.target) place = p, which = 6;
     op.dir = place.dir;
     op.name = place.name;
     const InodeId dir = op.dir;
@@ -136,7 +136,9 @@ Task<> Worker::moves(Life life, Arena& arena, bool exchange) {
     op.kind = exchange ? Kind::kExchange : Kind::kRename;
     const InodeId moved = op.inode;
     const u32 number = invoke(arena, std::move(op));
+    arena.moving++;
     auto reply = co_await m.rename(dir, name, dir2, name2, moved, flags);
+    arena.moving--;
     const Error* error = reply ? nullptr : &reply.error();
     if (took(life, arena, number, error, heard) == Took::kNothing) {
         if (life->dead) co_return Ok{};
@@ -294,10 +296,16 @@ Task<> Worker::attributes(Life life, Arena& arena) {
 // Brings back what a directory's past has, or ends its retention.
 Task<> Worker::past(Life life, Arena& arena) {
     client::Metadata& m = life->client.metadata;
-    const InodeId dir = anyDir(arena);
-    auto list = co_await m.listPast(dir);
-    if (life->dead || !list || list->empty()) co_return Ok{};
-    const shard::PastEntry entry = (*list)[world_.random.oneIn(2) ? 0 : world_.random.below(list->size())];
+    InodeId dir = anyDir(arena);
+    shard::PastEntry entry;
+    if (arena.bringing && world_.random.oneIn(2)) { // what somebody is just bringing back
+        dir = arena.bringing->first;
+        entry = arena.bringing->second;
+    } else {
+        auto list = co_await m.listPast(dir);
+        if (life->dead || !list || list->empty()) co_return Ok{};
+        entry = (*list)[world_.random.oneIn(2) ? 0 : world_.random.below(list->size())];
+    }
     Op op;
     op.dir = dir;
     op.name = entry.name;
@@ -318,7 +326,9 @@ Task<> Worker::past(Life life, Arena& arena) {
     const InodeId to = op.dir2;
     const std::string name = op.name2;
     const u32 number = invoke(arena, std::move(op));
+    arena.bringing.emplace(dir, entry);
     auto reply = co_await m.undelete(dir, entry.name, entry.until, entry.inode, to, name);
+    arena.bringing.reset();
     const Error* error = reply ? nullptr : &reply.error();
     if (took(life, arena, number, error, heard) == Took::kNothing) {
         if (!life->dead) co_await verify(life, arena, to, name);

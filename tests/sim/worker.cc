@@ -208,6 +208,7 @@ Task<> Worker::one(Life life, Arena& arena) {
     u64 which = 0, all = 0;
     for (const u32 weight : fond) all += weight;
     for (u64 at = world_.random.below(all); at >= fond[which]; which++) at -= fond[which];
+    if (arena.bringing && world_.random.oneIn(4)) which = 9;
     switch (which) {
         case 0: co_return co_await create(life, arena);
         case 1: co_return co_await content(life, arena);

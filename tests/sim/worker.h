@@ -24,8 +24,10 @@ struct Arena {
         std::string name;
         InodeId inode;
     };
-    std::vector<Place> seen; // names that were there lately
-    InodeId target;          // the directory that something was last moved to
+    std::vector<Place> seen;                                      // names that were there lately
+    InodeId target;                                               // the directory that something was last moved to
+    u32 moving = 0;                                               // how many are just moving something
+    std::optional<std::pair<InodeId, shard::PastEntry>> bringing; // back: the directory and what was there
     void learn(InodeId inode);
     void learn(InodeId dir, const std::string& name, InodeId inode);
     void forget(InodeId inode);
