@@ -28,13 +28,15 @@ template <std::size_t N> struct Text {
 };
 template <Text T> struct Point {
     static constexpr Text kText = T;
-    // Says that it is there before main() begins.
-    static inline u64 count = (all().push_back({kText.value, &count}), u64{0});
+    static inline u64 count = 0;
+    // Says that it is there, before main() begins.
+    static inline bool known = (all().push_back({kText.value, &count}), true);
+    static void hit() { count += known; }
 };
 
 }  // namespace skua::probe
 
 #define PROBE(name)                                                                  \
     do {                                                                             \
-        if (::skua::probe::counting) [[unlikely]] ::skua::probe::Point<name>::count++; \
+        if (::skua::probe::counting) [[unlikely]] ::skua::probe::Point<name>::hit(); \
     } while (0)
