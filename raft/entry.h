@@ -44,9 +44,17 @@ struct Applied {
     ClusterId cluster;
     std::vector<Member> members;
     Bytes config;               // Format's, to tell a repeat from another one
-    FIELDS(index, term, wall, age, cluster, members, config)
+    std::vector<Member> learners;
+    Index configuration;        // of the entry that made the members so
+    FIELDS(index, term, wall, age, cluster, members, config, learners, configuration)
 };
 using AppliedRow = store::Table<'\x01', OnlyKey, Applied>;
+// There while rows of a snapshot are written over what was there: they are nobody's. Never sent.
+struct Installing {
+    u64 number = 0;
+    FIELDS(number)
+};
+using InstallingRow = store::Table<'\x05', OnlyKey, Installing>;
 
 struct AnswerKey {
     ClientId client;

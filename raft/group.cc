@@ -87,6 +87,7 @@ void Group::on(RowsApplied&& a) {
 void Group::on(Touch&&) {
     if (!ready() || transferring() || log_.last() != commit_) return;
     if (timeNow({now_, wall_}).age.value - log_.lastAge().value <= kIdleAge) return;
+    PROBE("an idle group logs its age before it tells it");
     appendOwn({});
 }
 
@@ -116,6 +117,11 @@ void Group::persist(GroupRecordKind kind, std::shared_ptr<const std::string> pay
     if (!wrote_) {
         wrote_ = true;
         out_->write = ++lastWrite_;
+    }
+    if (log_.baseDue()) {
+        log_.baseDue(false);
+        if (kind != GroupRecordKind::kBase)
+            out_->records.push_back({GroupRecordKind::kBase, std::make_shared<const std::string>(wire::encode(log_.base()))});
     }
     out_->records.push_back({kind, std::move(payload)});
 }

@@ -61,6 +61,7 @@ public:
     Role role() const { return role_; }
     bool leads() const { return role_ == Role::kLeader; }
     Term term() const { return term_; }
+    VoteRow voteRow() const { return {term_, vote_}; }
     Member leader() const { return leader_; } // store 0: not known
     const Member& self() const { return options_.self; }
     const GroupLog& log() const { return log_; }

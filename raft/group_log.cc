@@ -144,12 +144,20 @@ bool GroupPast::takeEntry(std::string payload) {
 
 bool GroupPast::join(const LogBase& rows, GroupLog& log) const {
     log.reset(rows);
-    if (entries_.empty()) return rows.index >= start_.index;
+    log.baseDue(false);
+    if (entries_.empty()) {
+        log.baseDue(start_.index.value != 0 && rows.index > start_.index);
+        return rows.index >= start_.index;
+    }
     const Index first = entries_.front().index, last = entries_.back().index;
     if (first.value > rows.index.value + 1) return false;
-    if (last < rows.index) return true; // the rows are of a snapshot behind all of them
+    if (last < rows.index) {            // the rows are of a snapshot behind all of them
+        log.baseDue(true);
+        return true;
+    }
     if (first <= rows.index && entries_[rows.index.value - first.value].term != rows.term) {
         PROBE("a snapshot was installed, and the log not yet begun anew");
+        log.baseDue(true);
         return true;
     }
     if (first <= rows.index) { // what comes before the rows' index serves followers that are behind

@@ -40,6 +40,9 @@ std::optional<Members> membersOf(const LoggedEntry& entry);
 class GroupLog {
 public:
     const LogBase& base() const { return base_; }
+    // The records that are there do not lead to the base: it must be written before any entry behind it.
+    bool baseDue() const { return baseDue_; }
+    void baseDue(bool due) { baseDue_ = due; }
     Index first() const { return Index{base_.index.value + 1}; }
     Index last() const { return Index{base_.index.value + entries_.size()}; }
     Term lastTerm() const { return termAt(last()); }
@@ -72,6 +75,7 @@ private:
     std::vector<std::pair<Index, Members>> configs_; // of entries_
     u64 endOf(Index i) const { return i == base_.index ? baseEnd_ : at(i).end; }
     u64 baseEnd_ = 0;
+    bool baseDue_ = false;
 };
 
 // What a store's records say of a group.

@@ -24,7 +24,8 @@ struct Format {
     GroupId group;
     std::vector<Member> members;
     Bytes config;               // the machine's (StateMachine::format)
-    FIELDS(cluster, group, members, config)
+    Wall made;                  // the first entry's, the same for every member; 0: of a group with one
+    FIELDS(cluster, group, members, config, made)
     using Reply = Done;
 };
 

@@ -35,7 +35,9 @@ inline constexpr std::size_t kWriteHeader = 64, kRecordHeader = 32;
 
 enum class RecordKind : u32 {
     kEntry = 1,                 // an encoded Entry
-    kState = 2,                 // begins a segment: the group's running number so far (payload: term u64)
+    kState = 2,                 // begins a segment: the group's running number so far (payload: its VoteRow, or nothing)
+    kVote = 3,                  // an encoded VoteRow (group_messages.h)
+    kBase = 4,                  // an encoded LogBase: the group's log begins anew behind it
 };
 struct Record {
     RecordKind kind{};

@@ -210,7 +210,7 @@ Task<Result<>> SegmentLog::append(std::vector<RecordToWrite> records) {
             for (const auto& [group, running] : running_) {
                 u64 before = running;
                 for (const auto& r : records) if (r.group == group) before--;
-                if (before > 0) with_state.push_back({RecordKind::kState, group, before, {}});
+                if (before > 0) with_state.push_back({RecordKind::kState, group, before, options_.state ? options_.state(group) : std::string()});
             }
         for (auto& r : records) with_state.push_back(r);
         return layOutWrite(options_.log_id, segment_, number, durable_, begins && first_, with_state);

@@ -26,6 +26,8 @@ namespace skua::raft {
 struct SegmentLogOptions {
     u64 segment_bytes = 64u << 20;
     u64 log_id = 0;                             // drawn when the store was made
+    // What a group may never forget, for the head of a segment: an encoded VoteRow.
+    std::function<std::string(GroupId)> state;
 };
 
 class SegmentLog {

@@ -13,31 +13,52 @@ std::string prefixOf(GroupId group) {
     return prefix;
 }
 
-Server::Group& Server::groupOf(GroupId id) {
+Server::Replica* Server::replicaOf(GroupId id) {
+    if (auto at = groups_.find(id); at != groups_.end()) return at->second.get();
+    if (groups_.size() >= kMaxGroups) return nullptr;
+    auto machine = factory_(id);
+    if (!machine) return nullptr;
     auto& slot = groups_[id];
-    if (!slot) {
-        slot = std::make_unique<Group>();
-        slot->id = id;
-        slot->machine = factory_(id);
-        slot->rows = std::make_unique<store::Prefixed>(kv_, prefixOf(id));
-        if (auto applied = AppliedRow::get(*slot->rows, {})) slot->applied = *applied;
-        slot->term = slot->applied.term;
-        slot->last = slot->applied.index;
-        slot->lastWall = slot->applied.wall;
-        slot->lastAge = slot->applied.age;
-    }
-    return *slot;
+    slot = std::make_unique<Replica>(id);
+    slot->machine = std::move(machine);
+    slot->rows = std::make_unique<store::Prefixed>(kv_, prefixOf(id));
+    if (auto applied = AppliedRow::get(*slot->rows, {})) slot->applied = *applied;
+    return slot.get();
 }
 
-Server::Group* Server::find(GroupId id) {
+Server::Replica* Server::find(GroupId id) {
     auto at = groups_.find(id);
     return at == groups_.end() ? nullptr : at->second.get();
 }
 
-// The times that an entry made now has: wall strictly grows, age has grown by what our own clock counted.
-Time Server::timeOf(const Group& g, Moment now) const {
-    const u64 passed = now.monotonic.value > g.lastAt.value ? now.monotonic.value - g.lastAt.value : 0;
-    return {std::max(now.wall, Wall{g.lastWall.value + 1}), Age{g.lastAge.value + passed}};
+const Group* Server::group(GroupId id) const {
+    auto at = groups_.find(id);
+    return at == groups_.end() ? nullptr : at->second->group.get();
+}
+
+Time Server::timeOf(const Replica& g, Moment now) const {
+    return g.group ? g.group->timeNow(now) : Time{now.wall, g.applied.age};
+}
+
+// Which of the members we are: the one with our store. (Groups of one were made without store ids once.)
+Member Server::selfIn(const Members& members) const {
+    for (const auto* list : {&members.voters, &members.learners})
+        for (const Member& m : *list) if (m.store == options_.store) return m;
+    if (members.voters.size() == 1 && members.voters[0].store == 0) return members.voters[0];
+    return {self_.server, options_.store};
+}
+
+void Server::openGroup(Moment now, Replica& g, const Member& self, GroupLog log, const LogBase& rows, bool needs_rows) {
+    if (self_.store == 0) self_ = {self.server, options_.store};
+    GroupOptions o;
+    o.group = g.id;
+    o.self = self;
+    o.seed = random_.next();
+    o.heartbeat_ns = options_.heartbeat_ns;
+    o.election_ns = options_.election_ns;
+    o.own_heartbeats = false;
+    g.group = std::make_unique<Group>(o, g.past.vote(), std::move(log), rows, needs_rows, now);
+    g.past = GroupPast(g.id);
 }
 
 void Server::reply(u64 token, Age age, Error error, std::string body, Effects& out) {
@@ -50,56 +71,34 @@ void Server::reply(u64 token, Age age, Error error, std::string body, Effects& o
     out.replies.push_back({token, std::move(reply)});
 }
 
-void Server::append(Moment now, Group& g, Entry entry) {
-    const Time time = timeOf(g, now);
-    entry.group = g.id;
-    entry.index = Index{g.last.value + 1};
-    entry.term = g.term;
-    entry.wall = time.wall;
-    entry.age = time.age;
-    g.last = entry.index;
-    g.lastWall = time.wall;
-    g.lastAge = time.age;
-    g.lastAt = now.monotonic;
+Error Server::append(Moment now, Replica& g, Entry entry, Effects& out) {
     const std::size_t bytes = entry.payload.value.size() + 128;
+    Error refused = step(now, g, Propose{std::move(entry)}, out);
+    if (refused.code != Code::Ok || !g.group) return refused;
     inLog_++;
     inLogBytes_ += bytes;
-    gathered_.push_back({0, std::move(entry), bytes});
-}
-
-void Server::flush(Effects& out, u64 most_writes) {
-    if (gathered_.empty() || lastWrite_ - durableWrite_ >= most_writes) return;
-    out.write = ++lastWrite_;
-    // Bounded: the log refuses a write that is half a segment large. The rest goes when this is durable.
-    std::size_t taken = 0, bytes = 0;
-    for (; taken < gathered_.size() && (taken == 0 || bytes + gathered_[taken].bytes <= kMaxWriteBytes); taken++) {
-        Logged& l = gathered_[taken];
-        bytes += l.bytes;
-        l.write = lastWrite_;
-        out.log.push_back(wire::encode(l.entry));
-        out.log_groups.push_back(l.entry.group);
-        logged_.push_back(std::move(l));
-    }
-    gathered_.erase(gathered_.begin(), gathered_.begin() + static_cast<std::ptrdiff_t>(taken));
+    g.proposed.emplace_back(g.group->log().last(), bytes);
+    return {};
 }
 
 // --- start -----------------------------------------------------------------------------------------------
 
-void Server::recover(const Entry& entry) {
-    Group& g = groupOf(entry.group);
-    if (!g.trouble.empty()) return;
-    if (entry.term > g.term) g.term = entry.term;
-    if (entry.index.value > g.last.value + 1) {
-        g.trouble = "its log has a gap before index " + std::to_string(entry.index.value);
-        return;
+void Server::recover(RecordKind kind, GroupId group, std::string_view payload) {
+    Replica* g = replicaOf(group);
+    if (!g || !g->trouble.empty()) return;
+    bool fine = true;
+    switch (kind) {
+        case RecordKind::kEntry: fine = g->past.takeEntry(std::string(payload)); break;
+        case RecordKind::kState: fine = payload.empty() || g->past.takeVote(payload); break;
+        case RecordKind::kVote: fine = g->past.takeVote(payload); break;
+        case RecordKind::kBase: fine = g->past.takeBase(payload); break;
     }
-    g.last = std::max(g.last, entry.index);
-    g.lastWall = std::max(g.lastWall, entry.wall);
-    g.lastAge = std::max(g.lastAge, entry.age);
-    if (entry.index > g.applied.index) apply(g, entry, nullptr);
+    if (!fine) g->trouble = "its log has a gap, or a record that cannot be read";
 }
 
-void Server::setTrouble(GroupId group, std::string why) { groupOf(group).trouble = std::move(why); }
+void Server::setTrouble(GroupId group, std::string why) {
+    if (Replica* g = replicaOf(group)) g->trouble = std::move(why);
+}
 
 bool Server::anyTrouble() const {
     return std::any_of(groups_.begin(), groups_.end(), [](const auto& g) { return !g.second->trouble.empty(); });
@@ -123,7 +122,7 @@ void Server::discover() {
             return false;
         });
     }
-    for (GroupId id : known) (void)groupOf(id);
+    for (GroupId id : known) (void)replicaOf(id);
 }
 
 void Server::setTroubleOfAll(const std::string& why) {
@@ -134,19 +133,23 @@ void Server::setTroubleOfAll(const std::string& why) {
 void Server::begin(Moment now, Effects& out) {
     discover();
     for (auto& [_, g] : groups_) {
-        if (!g->trouble.empty() || g->applied.index.value == 0) continue;
-        g->term.value++;
-        g->lastAt = now.monotonic;
-        g->firstOfTerm = Index{g->last.value + 1};
-        Entry entry;
-        entry.kind = EntryKind::kEmpty;
-        append(now, *g, std::move(entry));
+        if (!g->trouble.empty() || (g->applied.index.value == 0 && g->past.empty() && !InstallingRow::has(*g->rows, {}))) continue;
+        const Applied& a = g->applied;
+        const LogBase rows{a.index, a.term, a.wall, a.age, a.configuration, {a.members, a.learners}};
+        GroupLog log;
+        if (!g->past.join(rows, log)) {
+            g->trouble = "its log begins behind its rows: what is between is lost";
+            continue;
+        }
+        const Member self = selfIn(log.members());
+        openGroup(now, *g, self, std::move(log), rows, InstallingRow::has(*g->rows, {}));
+        if (g->group->wakeAt() <= now.monotonic) (void)step(now, *g, Tick{}, out);
     }
-    flush(out);
+    flush(now, out);
 }
 
 // Who repeats and repeats has long hung up on the first ones.
-void Server::wait(Group& g, std::pair<ClientId, RequestId> key, u64 token, Age age, Effects& out) {
+void Server::wait(Replica& g, std::pair<ClientId, RequestId> key, u64 token, Age age, Effects& out) {
     auto& tokens = g.byRequest[key].tokens;
     tokens.push_back(token);
     if (tokens.size() <= kMaxWaiting) return;
@@ -157,37 +160,27 @@ void Server::wait(Group& g, std::pair<ClientId, RequestId> key, u64 token, Age a
 // --- requests -----------------------------------------------------------------------------------------------
 
 void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&& request, Effects& out) {
-    Group* found = find(request.group);
-    if (!found || found->applied.index.value == 0) {
-        const std::string why = found && !found->trouble.empty() ? found->trouble : "the group is not here, or not formatted yet";
-        return reply(token, {}, Error(Code::Unavailable, why), {}, out);
-    }
-    Group& g = *found;
+    Replica* found = find(request.group);
+    if (!found || (!found->group && found->trouble.empty()) || (found->group && found->group->members().voters.empty()))
+        return reply(token, {}, Error(Code::Unavailable, "the group is not here, or not formatted yet"), {}, out);
+    Replica& g = *found;
     if (!g.trouble.empty()) return reply(token, {}, Error(Code::Unavailable, "the group is down: " + g.trouble), {}, out);
+    if (!g.group->leads() && g.group->members().voters.size() > 1)
+        return reply(token, {}, Error::notLeader(g.group->leader().server), {}, out);
     if (!g.leading) {
         PROBE("a group is asked before its first entry of a term is applied");
         return reply(token, {}, Error(Code::Unavailable, "the group is starting"), {}, out);
     }
-    const Time time = timeOf(g, now);
     // Ages are told to clients; one that is told must not be forgotten for long by a crash.
-    if (time.age.value - g.lastAge.value > kIdleAgeNs && g.last == g.applied.index) {
-        PROBE("an idle group logs its age before it tells it");
-        Entry empty;
-        empty.kind = EntryKind::kEmpty;
-        append(now, g, std::move(empty));
-    }
+    (void)step(now, g, Touch{}, out);
+    const Time time = timeOf(g, now);
     if (request.body.value.empty()) return reply(token, time.age, {}, {}, out);
 
     Command command{request.client, request.request, from_server, false, request.body.value};
     switch (g.machine->classify(request.body.value)) {
         case StateMachine::Class::kQuery: {
-            auto answer = g.machine->query(*g.rows, time, command, parked_ >= kMaxParked);
-            if (kv_.failed()) return reply(token, {}, Error(Code::Io, "a read of the rows failed"), {}, out);
-            if (answer) return reply(token, time.age, std::move(answer->error), std::move(answer->body), out);
             Parked p{token, command, std::move(request.body.value), Monotonic{now.monotonic.value + kParkNs}};
-            g.parked.push_back(std::move(p));
-            parked_++;
-            return;
+            return query(now, g, std::move(p), false, out);
         }
         case StateMachine::Class::kVolatile: {
             LeaderOf leader(*this, now, g, out);
@@ -236,9 +229,29 @@ void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&
     entry.base = request.base;
     entry.server = from_server;
     entry.payload = std::move(request.body);
-    append(now, g, std::move(entry));
+    if (Error refused = append(now, g, std::move(entry), out); refused.code != Code::Ok) return reply(token, time.age, std::move(refused), {}, out);
     if (remembered) wait(g, key, token, time.age, out);
-    else g.byIndex[g.last].tokens.push_back(token);
+    else g.byIndex[g.group->log().last()].tokens.push_back(token);
+}
+
+// Evaluated first, the lease checked after; without one a majority says whether we still lead.
+void Server::query(Moment now, Replica& g, Parked p, bool confirmed, Effects& out) {
+    p.command.body = p.body;
+    const Time time = timeOf(g, now);
+    auto answer = g.machine->query(*g.rows, time, p.command, parked_ >= kMaxParked);
+    if (kv_.failed()) return reply(p.token, {}, Error(Code::Io, "a read of the rows failed"), {}, out);
+    const u64 token = p.token;
+    if (!answer) {
+        g.parked.push_back(std::move(p));
+        parked_++;
+        return;
+    }
+    if (confirmed || g.group->mayRead(options_.clock ? options_.clock() : now.monotonic))
+        return reply(token, time.age, std::move(answer->error), std::move(answer->body), out);
+    if (parked_ >= kMaxParked) return reply(token, time.age, Code::Busy, {}, out);
+    g.confirming.emplace(token, std::move(p));
+    parked_++;
+    (void)step(now, g, ReadIndex{token}, out);
 }
 
 void Server::hostRequest(Moment now, u64 token, std::string_view body, Effects& out) {
@@ -253,36 +266,40 @@ void Server::hostRequest(Moment now, u64 token, std::string_view body, Effects& 
         out.host_replies.push_back({token, wire::encode(status)});
         return;
     }
-    const auto& format = std::get<Format>(request);
-    Group& g = groupOf(format.group);
-    if (!g.trouble.empty()) {
-        out.host_replies.push_back({token, Error(Code::Unavailable, g.trouble)});
-        return;
+    makeGroup(now, token, std::move(std::get<Format>(request)), out);
+}
+
+void Server::makeGroup(Moment now, u64 token, Format format, Effects& out) {
+    auto say = [&](Error e) { out.host_replies.push_back({token, std::move(e)}); };
+    Replica* g = replicaOf(format.group);
+    if (!g) return say({Code::Invalid, "no group of this host"});
+    if (!g->trouble.empty()) return say({Code::Unavailable, g->trouble});
+    if (g->applied.index.value != 0) {          // once; again only if it is the very same
+        if (g->applied.cluster != format.cluster || g->applied.config != format.config)
+            return say({Code::Exists, "the group is there already, formatted otherwise"});
+        PROBE("a group is formatted again, the same");
+        return out.host_replies.push_back({token, std::string()});
     }
-    if (g.applied.index.value != 0) {           // once; again only if it is the very same
-        const bool same = g.applied.cluster == format.cluster && g.applied.config == format.config;
-        if (same) PROBE("a group is formatted again, the same");
-        if (same) out.host_replies.push_back({token, std::string()});
-        else out.host_replies.push_back({token, Error(Code::Exists, "the group is there already, formatted otherwise")});
-        return;
+    if (g->group && !g->group->empty()) {       // in the log, not applied yet: the asker comes again
+        if (g->group->members().voters.size() > 1 && g->group->durable().value > 0) return out.host_replies.push_back({token, std::string()});
+        return say({Code::Busy, "the group is being formatted"});
     }
-    if (g.last.value != 0) {                    // in the log, not durable yet: the asker comes again
-        out.host_replies.push_back({token, Error(Code::Busy, "the group is being formatted")});
-        return;
-    }
-    g.term = Term{1};
-    g.lastAt = now.monotonic;
-    g.firstOfTerm = Index{1};
+    if (format.members.empty()) format.members = {{ServerId{}, options_.store}};
+    if (format.members.size() == 1 && format.members[0].store == 0) format.members[0].store = options_.store;
+    if (!g->group) openGroup(now, *g, selfIn({format.members, {}}), {}, {});
     Entry entry;
-    entry.kind = EntryKind::kFormat;
     entry.server = true;
+    entry.wall = format.made.value != 0 ? format.made : now.wall;
     entry.payload.value = wire::encode(format);
-    append(now, g, std::move(entry));
-    g.byIndex[g.last].tokens.push_back(token);
+    g->formats.push_back(token);
+    if (Error refused = step(now, *g, MakeGroup{std::move(entry)}, out); refused.code != Code::Ok) {
+        std::erase(g->formats, token);
+        say(std::move(refused));
+    }
 }
 
 void Server::heard(Moment now, GroupId group, u64 token, const Result<std::string>& answer, Effects& out) {
-    Group* g = find(group);
+    Replica* g = find(group);
     if (!g || !g->leading) return;
     LeaderOf leader(*this, now, *g, out);
     g->machine->heard(*g->rows, timeOf(*g, now), token, answer, leader);
@@ -291,11 +308,14 @@ void Server::heard(Moment now, GroupId group, u64 token, const Result<std::strin
 
 void Server::tick(Moment now, Effects& out) {
     for (auto& [_, g] : groups_) {
+        if (g->group && g->group->wakeAt() <= now.monotonic) (void)step(now, *g, Tick{}, out);
         if (!g->leading) continue;
         lead(now, *g, out);
         // Rows have not changed since they were asked last: only those go whose time is up, the oldest first.
         if (!g->parked.empty() && now.monotonic >= g->parked.front().until) retryParked(now, *g, out);
     }
+    beat(now);
+    snapshotsTick(now, out);
 }
 
 std::vector<GroupStatus> Server::status(Moment now) const {
@@ -304,9 +324,12 @@ std::vector<GroupStatus> Server::status(Moment now) const {
         GroupStatus s;
         s.group = id;
         s.leading = g->leading;
-        s.term = g->term;
-        s.last = g->last;
-        s.committed = s.applied = g->applied.index;
+        s.applied = s.committed = g->applied.index;
+        if (g->group) {
+            s.term = g->group->term();
+            s.last = g->group->log().last();
+            s.committed = g->group->committed();
+        }
         s.age = timeOf(*g, now).age;
         s.trouble = g->trouble;
         all.push_back(std::move(s));
@@ -318,6 +341,29 @@ std::map<GroupId, Index> Server::appliedIndexes() const {
     std::map<GroupId, Index> all;
     for (const auto& [id, g] : groups_) all[id] = g->applied.index;
     return all;
+}
+
+std::map<GroupId, Index> Server::lastIndexes() const {
+    std::map<GroupId, Index> all;
+    for (const auto& [id, g] : groups_) if (g->group) all[id] = g->group->log().last();
+    return all;
+}
+
+// An entry that was replaced since need not be waited for.
+bool Server::applied(const std::map<GroupId, Index>& indexes) const {
+    for (const auto& [id, index] : indexes) {
+        auto at = groups_.find(id);
+        if (at == groups_.end() || !at->second->group) continue;
+        if (at->second->applied.index < std::min(index, at->second->group->log().last())) return false;
+    }
+    return true;
+}
+
+std::string Server::voteRow(GroupId group) const {
+    auto at = groups_.find(group);
+    if (at == groups_.end()) return {};
+    if (!at->second->group) return wire::encode(at->second->past.vote());
+    return wire::encode(at->second->group->voteRow());
 }
 
 bool Server::leads(GroupId group) const {

@@ -7,18 +7,22 @@
 //      └─ admit ─► Effects::log (one write a turn) ─ durable() ─► apply, rows and remembered answer in one
 //                                                              batch ─► answer
 //
-// So an answer is given only for what the log has, and after a crash the log is replayed from the applied
-// index that the rows have (recover()). One member a group for now: what is durable here is committed.
+// Each group is one replica of raft/group.h, which says what goes to the log, to its peers and to the rows; a group with
+// one member commits what is durable here. So an answer is given only for what a majority has, and after a crash
+// what the log has behind the rows' applied index is applied again once it is known to be committed.
 // Thread-safety: none; no clock, socket or disk but the Kv's memory.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
-#include "raft/entry.h"
+#include "raft/group.h"
+#include "raft/peer_messages.h"
+#include "raft/segment_format.h"
 
 namespace skua::raft {
 
@@ -31,12 +35,11 @@ inline constexpr std::size_t kMaxWriteBytes = 8u << 20;     // of one write to t
 inline constexpr std::size_t kMaxReplyBytes = (8u << 20) - 65'536;     // of a body: the frame has its limit
 inline constexpr std::size_t kMaxWaiting = 8;               // for one answer: a client that repeats waits with the last ones only
 inline constexpr std::size_t kMaxParked = 65'536;
-
-// The time of a turn. `monotonic` never goes back within a process.
-struct Moment {
-    Monotonic monotonic;
-    Wall wall;
-};
+inline constexpr std::size_t kMaxFrameBytes = 2u << 20;     // of messages in one frame; a single one may be larger
+inline constexpr std::size_t kPartBytes = 1u << 20;         // of rows, in one part of a snapshot
+inline constexpr std::size_t kMaxSending = 4;               // snapshots at a time
+inline constexpr u64 kAskAgainNs = 500 * kMillisecond, kOfferDeadNs = 2 * kSecond, kSnapshotDeadNs = 10 * kSecond;
+inline constexpr std::size_t kMaxGroups = 8'192;
 
 struct Effects {
     struct Reply {
@@ -57,32 +60,47 @@ struct Effects {
         std::string address, body;
         u64 token = 0;
     };
-    std::vector<std::string> log;       // encoded entries to append, in order, as write number `write`
-    std::vector<GroupId> log_groups;    // of each
+    struct Frame {                      // to another host: an encoded PeerFrame; nobody answers, it may be lost
+        ServerId to;
+        std::string body;
+    };
+    std::vector<RecordToWrite> log;     // to append, in order, as write number `write`
     u64 write = 0;                      // 0: nothing to append
+    std::vector<Frame> frames;
+    u64 flush_rows = 0;                 // not 0: flush the Kv, then rowsFlushed() with this
+    std::vector<u64> lost;              // tokens whose outcome is decided elsewhere now: hang up
     std::vector<Reply> replies;
     std::vector<HostReply> host_replies;
     std::vector<Call> calls;
     std::vector<Tell> tells;
 };
 
+struct ServerOptions {
+    u64 seed = 0;
+    u64 store = 1;                      // of this process's data folder, drawn when it was made
+    u64 process = 1;                    // drawn at every start
+    u64 heartbeat_ns = 100 * kMillisecond, election_ns = 500 * kMillisecond;
+    // A lease is checked after a read was evaluated; none: at the turn's own time.
+    std::function<Monotonic()> clock;
+};
+
 class Server {
 public:
-    using Factory = std::function<std::unique_ptr<StateMachine>(GroupId)>;
+    using Factory = std::function<std::unique_ptr<StateMachine>(GroupId)>;     // null: not a group of this host
 
-    Server(store::Kv& kv, Factory factory, u64 seed) : kv_(kv), factory_(std::move(factory)), random_(seed) {}
+    Server(store::Kv& kv, Factory factory, ServerOptions options)
+        : kv_(kv), factory_(std::move(factory)), options_(std::move(options)), random_(options_.seed) {}
+    Server(store::Kv& kv, Factory factory, u64 seed) : Server(kv, std::move(factory), ServerOptions{.seed = seed, .clock = {}}) {}
     Server(const Server&) = delete;
 
-    // --- start: every entry that the log has, in order, then begin() -------------------------------------
-    // Entries at or below the applied index are passed over; the others are applied again.
-    void recover(const Entry& entry);
+    // --- start: every record that the log has, in order, then begin() ------------------------------------
+    void recover(RecordKind kind, GroupId group, std::string_view payload);
     // A group whose log lost what it promised: it stays down and says why.
     void setTrouble(GroupId group, std::string why);
     // The same for every group that is in the log or has rows: nothing can be appended to a damaged log.
     void setTroubleOfAll(const std::string& why);
     // Some group is down: its entries are in the log only, which must be kept.
     bool anyTrouble() const;
-    // All groups take up a new term; they answer when its first entry is durable.
     void begin(Moment now, Effects& out);
 
     // --- a turn: any of these, then flush() ---------------------------------------------------------------
@@ -90,15 +108,24 @@ public:
     void hostRequest(Moment now, u64 token, std::string_view body, Effects& out);
     void durable(Moment now, u64 write, Effects& out);
     void heard(Moment now, GroupId group, u64 token, const Result<std::string>& reply, Effects& out);
+    // A PeerFrame of another host.
+    void frame(Moment now, std::string_view body, Effects& out);
+    void rowsFlushed(Moment now, u64 number, Effects& out);
     void tick(Moment now, Effects& out);
-    // Gives what was gathered to the log as one write, unless `most_writes` are under way.
-    void flush(Effects& out, u64 most_writes = 2);
+    // Gives what was gathered to the log as one write, unless `most_writes` are under way, and what there is for
+    // other hosts, a frame each.
+    void flush(Moment now, Effects& out, u64 most_writes = 2);
 
     std::vector<GroupStatus> status(Moment now) const;
-    // Lowest index that the log must still have, per group: what is applied in flushed rows is not needed.
     std::map<GroupId, Index> appliedIndexes() const;
+    // What the log has to keep for a group whatever was applied; for the head of a segment.
+    std::string voteRow(GroupId group) const;
+    // Everything that the log has now; once all of it is applied and the rows are flushed, it may go.
+    std::map<GroupId, Index> lastIndexes() const;
+    bool applied(const std::map<GroupId, Index>& indexes) const;
     bool leads(GroupId group) const;
-    // Numbers of writes: what was given out, and what is durable and therefore applied.
+    const Group* group(GroupId id) const;       // null: not here, or down
+    // Of writes: what was given out, and what is durable.
     u64 lastWrite() const { return lastWrite_; }
     u64 durableWrite() const { return durableWrite_; }
 
@@ -112,54 +139,113 @@ private:
         std::string body;
         Monotonic until;
     };
-    struct Group {
+    struct Replica {
         GroupId id;
         std::unique_ptr<StateMachine> machine;
         std::unique_ptr<store::Prefixed> rows;
         Applied applied;                // as the rows have it
-        Term term;
-        Index last;                     // given out, perhaps not durable
-        Wall lastWall;
-        Age lastAge;
-        Monotonic lastAt;               // when the entry with lastAge was made, by our clock
-        bool leading = false, touched = false;
+        GroupPast past;                 // until begin()
+        std::unique_ptr<Group> group;   // null: not made yet, or down
+        u64 durable = 0;                // of the group's writes
+        std::vector<GroupEffects::Send> held;           // for a write
+        bool leading = false;           // in term `led`: the machine was told
+        Term led;
+        bool touched = false, active = false;           // rows have changed; EndTurn is due
         std::string trouble;
         std::map<Index, Waiting> byIndex;                       // commands without a client
         std::map<std::pair<ClientId, RequestId>, Waiting> byRequest;    // in the log, or pending
+        std::vector<u64> formats;       // who waits for Format
+        std::deque<std::pair<Index, std::size_t>> proposed;     // not applied yet; with its bytes
         std::vector<Parked> parked;
-        Index firstOfTerm;
+        std::map<u64, Parked> confirming;                       // queries without a lease: by token
         Age forgetFrom;                 // nothing is to be forgotten before; found again after a start
+        explicit Replica(GroupId g) : id(g), past(g) {}
     };
-    struct Logged {                     // an entry between the log and the machine
+    struct Logged {                     // a record on its way to the log
         u64 write = 0;
-        Entry entry;
-        std::size_t bytes = 0;
+        GroupId group;
+        u64 group_write = 0;            // is whole with this record; 0: is not
+        RecordToWrite record;
+    };
+    struct Pair {                       // what was said to another host of the groups led there
+        bool list = false;
+        std::deque<std::pair<Monotonic, std::vector<Led>>> sent;
+    };
+    struct Sending {                    // a snapshot, to one member
+        GroupId group;
+        Member to;
+        std::unique_ptr<store::Reader> rows;
+        std::string cursor;             // the next key, with the group's prefix
+        u64 part = 0;                   // of `last`, which may be asked for again
+        std::optional<RowsPart> last;
+        Monotonic begun, heard;         // heard 0: not asked for yet
+    };
+    struct Installation {               // of a snapshot that we get
+        Member from;
+        u64 number = 0, part = 0;       // the next one
+        Applied applied;
+        std::string done;               // keys below it are as they shall be
+        Monotonic asked, heard;
+        u64 flush = 0;                  // waits for this flush
     };
     class LeaderOf;
 
-    Group& groupOf(GroupId id);
-    Group* find(GroupId id);
-    Time timeOf(const Group& g, Moment now) const;
-    void append(Moment now, Group& g, Entry entry);
+    Replica* replicaOf(GroupId id);     // null: not a group of this host
+    Replica* find(GroupId id);
+    Member selfIn(const Members& members) const;
+    void openGroup(Moment now, Replica& g, const Member& self, GroupLog log, const LogBase& rows, bool needs_rows = false);
     void discover();                    // groups that have rows
-    void wait(Group& g, std::pair<ClientId, RequestId> key, u64 token, Age age, Effects& out);
-    void stopGroup(Group& g, std::string why, Effects* out);
-    void apply(Group& g, const Entry& entry, Effects* out);
-    void applyCommand(Group& g, store::Transaction& t, const Entry& entry, Outcome& outcome, bool& keep);
-    void remember(Group& g, store::Transaction& t, const Entry& entry, const Answer* answer);
-    void forgetOld(Group& g, store::Transaction& t, Age now);
-    bool write(Group& g, const store::Transaction& t);
-    void answer(Group& g, Waiting& waiting, const Answer& answer, Age age, Effects& out);
-    void lead(Moment now, Group& g, Effects& out);
+    Time timeOf(const Replica& g, Moment now) const;
+    // groups (server_group.cc)
+    Error step(Moment now, Replica& g, Input input, Effects& out);
+    void take(Moment now, Replica& g, GroupEffects& effects, Effects& out);
+    void roleOf(Moment now, Replica& g, Effects& out);
+    void stopLeading(Replica& g, Effects* out);
+    void release(Replica& g);
+    void beat(Moment now);
+    void beaten(Moment now, const Member& from, const Beat& beat, Effects& out);
+    void renewed(Moment now, const Member& from, const Heard& heard, Effects& out);
+    // snapshots (server_snapshot.cc)
+    void offerRows(Moment now, Replica& g, const Member& to);
+    void snapshotMessage(Moment now, SnapshotMessage& m, Effects& out);
+    void offered(Moment now, Replica& g, const SnapshotMessage& m, const OfferRows& offer, Effects& out);
+    void asked(Moment now, const SnapshotMessage& m, const AskRows& ask, Effects& out);
+    void gotRows(Moment now, Replica& g, const SnapshotMessage& m, RowsPart& part, Effects& out);
+    RowsPart nextPart(Sending& s);
+    void snapshotsTick(Moment now, Effects& out);
+    void sendSnapshot(const Member& from, const Member& to, GroupId group, u64 number, decltype(SnapshotMessage::body) body);
+    void forget(Replica& g, Index up_to);       // of proposed: it is applied
+    void makeGroup(Moment now, u64 token, Format format, Effects& out);
+    Error append(Moment now, Replica& g, Entry entry, Effects& out);
+    void query(Moment now, Replica& g, Parked question, bool confirmed, Effects& out);
+    void wait(Replica& g, std::pair<ClientId, RequestId> key, u64 token, Age age, Effects& out);
+    // applying (server_apply.cc)
+    void stopGroup(Replica& g, std::string why, Effects* out);
+    void apply(Replica& g, const Entry& entry, Effects& out);
+    void applyCommand(Replica& g, store::Transaction& t, const Entry& entry, Outcome& outcome, bool& keep);
+    void remember(store::Transaction& t, const Entry& entry, const Answer* answer);
+    void forgetOld(Replica& g, store::Transaction& t, Age now);
+    bool write(Replica& g, const store::Transaction& t);
+    void answer(Waiting& waiting, const Answer& answer, Age age, Effects& out);
+    void lead(Moment now, Replica& g, Effects& out);
+    void leadTouched(Moment now, Effects& out);
     void reply(u64 token, Age age, Error error, std::string body, Effects& out);
-    void retryParked(Moment now, Group& g, Effects& out);
+    void retryParked(Moment now, Replica& g, Effects& out);
 
     store::Kv& kv_;
     Factory factory_;
+    const ServerOptions options_;
     Random random_;
-    std::map<GroupId, std::unique_ptr<Group>> groups_;
-    std::vector<Logged> gathered_;      // for the next write
-    std::vector<Logged> logged_;        // written, not durable; in order
+    std::map<GroupId, std::unique_ptr<Replica>> groups_;
+    std::deque<Logged> gathered_;       // for the next write
+    std::deque<Logged> logged_;         // written, not durable; in order
+    std::map<ServerId, PeerFrame> outbox_;
+    std::map<ServerId, Pair> pairs_;
+    std::map<u64, Sending> sending_;                // by number
+    std::map<GroupId, Installation> installing_;
+    u64 lastFlush_ = 0;
+    Monotonic beatAt_;
+    Member self_;                       // of any of our groups, once known
     u64 lastWrite_ = 0, durableWrite_ = 0;
     std::size_t inLog_ = 0, inLogBytes_ = 0, parked_ = 0;
 };

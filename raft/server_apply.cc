@@ -7,7 +7,7 @@
 
 namespace skua::raft {
 
-bool Server::write(Group& g, const store::Transaction& t) {
+bool Server::write(Replica& g, const store::Transaction& t) {
     store::Batch batch;
     const std::string prefix = prefixOf(g.id);
     for (const auto& [key, value] : t.writes()) batch.emplace(prefix + key, value);
@@ -15,7 +15,7 @@ bool Server::write(Group& g, const store::Transaction& t) {
 }
 
 // Answers live ten minutes of age; a bounded number goes with each entry.
-void Server::forgetOld(Group& g, store::Transaction& t, Age now) {
+void Server::forgetOld(Replica& g, store::Transaction& t, Age now) {
     if (now < g.forgetFrom) return;
     std::vector<ForgetKey> due;
     // From where the last look ended: below are only the tombstones of what was forgotten.
@@ -36,7 +36,7 @@ void Server::forgetOld(Group& g, store::Transaction& t, Age now) {
 }
 
 // Stores an answer (none: pending) beside its effect, and drops what the client said it will not ask again.
-void Server::remember(Group&, store::Transaction& t, const Entry& entry, const Answer* answer) {
+void Server::remember(store::Transaction& t, const Entry& entry, const Answer* answer) {
     ClientRow row = Clients::get(t, {entry.client}).value_or(ClientRow{});
     const RequestId lowest = std::max(row.lowest, std::min(entry.lowest, entry.request));
     if (lowest > row.lowest) {
@@ -62,7 +62,7 @@ void Server::remember(Group&, store::Transaction& t, const Entry& entry, const A
     Answers::put(t, {entry.client, entry.request}, stored);
 }
 
-void Server::applyCommand(Group& g, store::Transaction& t, const Entry& entry, Outcome& outcome, bool& keep) {
+void Server::applyCommand(Replica& g, store::Transaction& t, const Entry& entry, Outcome& outcome, bool& keep) {
     const bool remembered = entry.client.value != 0 && entry.request.value != 0;
     if (remembered) {       // checked before it was logged, and again here: the log may hold it twice
         if (auto stored = Answers::get(t, {entry.client, entry.request})) {
@@ -87,35 +87,31 @@ void Server::applyCommand(Group& g, store::Transaction& t, const Entry& entry, O
     if (!keep) t.clear();
     if (outcome.answer) bounded(*outcome.answer);
     if (!remembered && !outcome.answer) outcome.answer = Answer{Error(Code::OutcomeUnknown, "its answer comes later, and only to a client id"), {}};
-    if (remembered) remember(g, t, entry, outcome.answer ? &*outcome.answer : nullptr);
+    if (remembered) remember(t, entry, outcome.answer ? &*outcome.answer : nullptr);
 }
 
-void Server::answer(Group&, Waiting& waiting, const Answer& answer, Age age, Effects& out) {
+void Server::answer(Waiting& waiting, const Answer& answer, Age age, Effects& out) {
     for (u64 token : waiting.tokens) reply(token, age, answer.error, answer.body, out);
     waiting.tokens.clear();
 }
 
 // The group does nothing any more in this process; everybody who waits is told.
-void Server::stopGroup(Group& g, std::string why, Effects* out) {
+void Server::stopGroup(Replica& g, std::string why, Effects* out) {
     g.trouble = std::move(why);
-    g.leading = false;
-    g.machine->stopped();
+    const Answer unknown{Error(Code::OutcomeUnknown, g.trouble), {}};
     if (out) {
-        const Answer unknown{Error(Code::OutcomeUnknown, g.trouble), {}};
-        for (auto& [_, w] : g.byRequest) answer(g, w, unknown, {}, *out);
-        for (auto& [index, w] : g.byIndex) {
-            if (index == Index{1}) for (u64 token : w.tokens) out->host_replies.push_back({token, unknown.error});     // Format
-            else answer(g, w, unknown, {}, *out);
-        }
+        for (auto& [_, w] : g.byRequest) answer(w, unknown, {}, *out);
+        for (auto& [_, w] : g.byIndex) answer(w, unknown, {}, *out);
+        for (u64 token : std::exchange(g.formats, {})) out->host_replies.push_back({token, unknown.error});
         for (Parked& p : g.parked) reply(p.token, {}, Error(Code::Unavailable, g.trouble), {}, *out);
+        for (auto& [_, p] : g.confirming) reply(p.token, {}, Error(Code::Unavailable, g.trouble), {}, *out);
     }
-    g.byRequest.clear();
-    g.byIndex.clear();
-    parked_ -= g.parked.size();
-    g.parked.clear();
+    stopLeading(g, nullptr);
+    g.group.reset();
+    g.held.clear();
 }
 
-void Server::apply(Group& g, const Entry& entry, Effects* out) {
+void Server::apply(Replica& g, const Entry& entry, Effects& out) {
     store::Transaction t(*g.rows);
     Outcome outcome;
     bool keep = false;
@@ -126,8 +122,15 @@ void Server::apply(Group& g, const Entry& entry, Effects* out) {
     applied.age = entry.age;
     Result<std::string> formatted = std::string();
     switch (entry.kind) {
-        case EntryKind::kEmpty:
-        case EntryKind::kMembers: break;
+        case EntryKind::kEmpty: break;
+        case EntryKind::kMembers: {
+            Members members;
+            if (!wire::decode(entry.payload.value, members)) break;        // checked when it came into the log
+            applied.members = std::move(members.voters);
+            applied.learners = std::move(members.learners);
+            applied.configuration = entry.index;
+            break;
+        }
         case EntryKind::kCommand: applyCommand(g, t, entry, outcome, keep); break;
         case EntryKind::kFormat: {
             Format format;
@@ -137,6 +140,7 @@ void Server::apply(Group& g, const Entry& entry, Effects* out) {
             }
             applied.cluster = format.cluster;
             applied.members = format.members;
+            applied.configuration = entry.index;
             applied.config = format.config;
             g.machine->format(t, {entry.wall, entry.age}, format.config.value);
             break;
@@ -148,59 +152,38 @@ void Server::apply(Group& g, const Entry& entry, Effects* out) {
         original.request = late.request;
         original.age = entry.age;
         if (late.client.value == 0 || late.request.value == 0) continue;
-        remember(g, t, original, &late.answer);
+        remember(t, original, &late.answer);
     }
     forgetOld(g, t, entry.age);
     AppliedRow::put(t, {}, applied);
     if (kv_.failed() || !write(g, t)) {
         // A read error is never an answer, a refused write no effect: the group stops here and says so.
-        stopGroup(g, "its rows cannot be read or written; look at the disk", out);
+        stopGroup(g, "its rows cannot be read or written; look at the disk", &out);
         return;
     }
     g.applied = std::move(applied);
     g.touched = true;
-    if (!out) return;
-    if (entry.kind == EntryKind::kFormat) {
-        if (auto at = g.byIndex.find(entry.index); at != g.byIndex.end()) {
-            for (u64 token : at->second.tokens) out->host_replies.push_back({token, formatted});
-            g.byIndex.erase(at);
-        }
-    }
+    forget(g, entry.index);
+    if (entry.kind == EntryKind::kFormat)
+        for (u64 token : std::exchange(g.formats, {})) out.host_replies.push_back({token, formatted});
     if (outcome.answer) {
         if (auto at = g.byIndex.find(entry.index); at != g.byIndex.end()) {
-            answer(g, at->second, *outcome.answer, entry.age, *out);
+            answer(at->second, *outcome.answer, entry.age, out);
             g.byIndex.erase(at);
         }
         if (auto at = g.byRequest.find({entry.client, entry.request}); entry.client.value != 0 && at != g.byRequest.end()) {
-            answer(g, at->second, *outcome.answer, entry.age, *out);
+            answer(at->second, *outcome.answer, entry.age, out);
             g.byRequest.erase(at);
         }
     }
     for (const LateAnswer& late : outcome.late)
         if (auto at = g.byRequest.find({late.client, late.request}); at != g.byRequest.end()) {
-            answer(g, at->second, late.answer, entry.age, *out);
+            answer(at->second, late.answer, entry.age, out);
             g.byRequest.erase(at);
         }
 }
 
-void Server::durable(Moment now, u64 write, Effects& out) {
-    durableWrite_ = std::max(durableWrite_, write);
-    std::size_t done = 0;
-    for (; done < logged_.size() && logged_[done].write <= durableWrite_; done++) {
-        const Logged& l = logged_[done];
-        inLog_--;
-        inLogBytes_ -= l.bytes;
-        Group& g = groupOf(l.entry.group);
-        if (!g.trouble.empty()) continue;
-        apply(g, l.entry, &out);
-        // A leader answers once an entry of its own term is applied.
-        if (!g.leading && g.trouble.empty() && g.applied.index >= g.firstOfTerm) {
-            g.leading = true;
-            LeaderOf leader(*this, now, g, out);
-            g.machine->started(*g.rows, timeOf(g, now), leader);
-        }
-    }
-    logged_.erase(logged_.begin(), logged_.begin() + static_cast<std::ptrdiff_t>(done));
+void Server::leadTouched(Moment now, Effects& out) {
     for (auto& [_, g] : groups_) {
         if (!g->touched || !g->leading) continue;
         g->touched = false;
@@ -209,12 +192,12 @@ void Server::durable(Moment now, u64 write, Effects& out) {
     }
 }
 
-void Server::lead(Moment now, Group& g, Effects& out) {
+void Server::lead(Moment now, Replica& g, Effects& out) {
     LeaderOf leader(*this, now, g, out);
     g.machine->lead(*g.rows, timeOf(g, now), leader);
 }
 
-void Server::retryParked(Moment now, Group& g, Effects& out) {
+void Server::retryParked(Moment now, Replica& g, Effects& out) {
     if (g.parked.empty()) return;
     std::vector<Parked> all = std::move(g.parked);
     g.parked.clear();
@@ -227,7 +210,7 @@ void Server::retryParked(Moment now, Group& g, Effects& out) {
             continue;
         }
         parked_--;
-        if (!answer) answer = Answer{Code::Busy, {}};
+        if (!answer || !g.group->mayRead(now.monotonic)) answer = Answer{Code::Busy, {}};
         reply(p.token, timeOf(g, now).age, std::move(answer->error), std::move(answer->body), out);
     }
 }

@@ -9,13 +9,13 @@ std::string prefixOf(GroupId group);        // of all keys of the group's rows
 
 class Server::LeaderOf final : public Leader {
 public:
-    LeaderOf(Server& server, Moment now, Group& group, Effects& out) : server_(server), now_(now), group_(group), out_(out) {}
+    LeaderOf(Server& server, Moment now, Replica& group, Effects& out) : server_(server), now_(now), group_(group), out_(out) {}
     void propose(std::string body) override {
         Entry entry;
         entry.kind = EntryKind::kCommand;
         entry.server = entry.own = true;
         entry.payload.value = std::move(body);
-        server_.append(now_, group_, std::move(entry));
+        (void)server_.append(now_, group_, std::move(entry), out_);     // may be lost, as all of a leader's own are
     }
     void call(GroupId to, std::string body, u64 token) override { out_.calls.push_back({group_.id, to, std::move(body), token}); }
     void tellHost(std::string address, std::string body, u64 token) override {
@@ -26,7 +26,7 @@ public:
 private:
     Server& server_;
     const Moment now_;
-    Group& group_;
+    Replica& group_;
     Effects& out_;
 };
 

@@ -15,6 +15,7 @@ namespace {
 
 constexpr u64 kHeartbeatNs = kSecond;
 constexpr u64 kFlushCheckNs = kSecond;
+constexpr u32 kMostFrames = 64;                 // under way to one host
 
 class Shell final : net::Handler, Guest {
 public:
@@ -29,20 +30,24 @@ public:
         TRY(kv_, store::KvRocksdb::open(dir_.rowsPath()));
         const net::Keys keys = keys_;
         auto machine = role_.machine;
-        server_ = std::make_unique<Server>(*kv_, [machine, keys](GroupId g) { return machine(g, keys); }, randomFromKernel());
-        u64 entries = 0, bad = 0;
+        ServerOptions own;
+        own.seed = randomFromKernel();
+        own.store = dir_.logId();
+        own.process = randomFromKernel();
+        own.clock = [this] { return ring_.now(); };
+        server_ = std::make_unique<Server>(*kv_, [machine, keys](GroupId g) { return machine(g, keys); }, std::move(own));
+        u64 records = 0, foreign = 0;
         SegmentLogOptions options;
         options.log_id = dir_.logId();
         options.segment_bytes = options_.segment_bytes;
+        options.state = [this](GroupId g) { return server_->voteRow(g); };
         TRY(log_, SegmentLog::open(ring_, offload_, dir_.logPath(), options, [&](const Record& record) {
-            if (record.kind != RecordKind::kEntry) return;
-            Entry entry;
-            if (!wire::decodeRow(record.payload, entry) || entry.group != record.group || !ours(entry.group)) {
-                bad++;
+            if (!ours(record.group)) {
+                foreign++;
                 return;
             }
-            server_->recover(entry);
-            entries++;
+            server_->recover(record.kind, record.group, record.payload);
+            records++;
         }));
         if (!log_->trouble().empty()) {
             log::error("log damaged {}", log_->trouble());
@@ -50,7 +55,7 @@ public:
             // Nor can the others go on: nothing is appended behind damage.
             server_->setTroubleOfAll("its log is damaged (" + log_->trouble() + "); see docs/failures.md");
         }
-        log::info("recovered entries={} unreadable={} groups={}", entries, bad, server_->appliedIndexes().size());
+        log::info("recovered records={} foreign={} groups={}", records, foreign, server_->appliedIndexes().size());
         TRY_OK(network_.listen(options_.common.listen));
         if (!options_.address_file.empty()) TRY_OK(tellAddress());
         return Ok{};
@@ -116,6 +121,12 @@ private:
             replies_.emplace(token, std::move(reply));
             if (!formatsOurs(message.body)) effects_.host_replies.push_back({token, Error(Code::Invalid, options_.name + " does not run such groups")});
             else server_->hostRequest(now(), token, message.body, effects_);
+        } else if (message.kind == net::Kind::kRaft) {
+            if (!server) return reply.fail(Error(Code::NotPermitted, "only servers of this cluster say this"));
+            server_->frame(now(), message.body, effects_);
+            net::Message taken;             // nothing to say: only that the next one may come
+            taken.kind = net::Kind::kRaft;
+            reply.send(std::move(taken));
         } else {
             return reply.fail(Error(Code::NotSupported, options_.name + " is a " + role_.kind + " server"));
         }
@@ -132,10 +143,14 @@ private:
     void prepare() override { carryOut(); }
 
     void carryOut() {
-        server_->flush(effects_);
+        server_->flush(now(), effects_);
         Effects now_due = std::move(effects_);
         effects_ = {};
-        if (now_due.write != 0) tasks_.spawn(append(now_due.write, std::move(now_due.log), std::move(now_due.log_groups)));
+        if (now_due.write != 0) tasks_.spawn(append(now_due.write, std::move(now_due.log)));
+        for (auto& f : now_due.frames) sendFrame(f.to, std::move(f.body));
+        if (now_due.flush_rows != 0) tasks_.spawn(flushFor(now_due.flush_rows));
+        // Dropped unanswered, they are told that the outcome is not known here.
+        for (u64 token : now_due.lost) replies_.erase(token);
         for (auto& r : now_due.replies) {
             auto at = replies_.find(r.token);
             if (at == replies_.end()) continue;
@@ -162,10 +177,7 @@ private:
         for (auto& t : now_due.tells) tasks_.spawn(tell(t.group, std::move(t.address), std::move(t.body), t.token));
     }
 
-    Task<> append(u64 write, std::vector<std::string> entries, std::vector<GroupId> groups) {
-        std::vector<RecordToWrite> records;
-        records.reserve(entries.size());
-        for (std::size_t i = 0; i < entries.size(); i++) records.push_back({RecordKind::kEntry, groups[i], 0, std::move(entries[i])});
+    Task<> append(u64 write, std::vector<RecordToWrite> records) {
         auto done = co_await log_->append(std::move(records));
         if (!done) {
             // Without a log there is no promise to make. A restart replays what was promised.
@@ -176,6 +188,35 @@ private:
         server_->durable(now(), write, effects_);
         noteLeads();
         ring_.prepareSoon(*this);
+        co_return Ok{};
+    }
+    Task<> flushFor(u64 number) {
+        bool fine = false;
+        auto job = offload_.run([&] { fine = kv_->flush(); });
+        co_await job;
+        if (!fine) {
+            log::error("rows cannot be flushed, ending dir={}", dir_.rowsPath());
+            ::_exit(1);
+        }
+        server_->rowsFlushed(now(), number, effects_);
+        ring_.prepareSoon(*this);
+        co_return Ok{};
+    }
+    // May be lost; a host that does not answer gets no more than a few at a time.
+    void sendFrame(ServerId to, std::string body) {
+        const net::Address address = directory_.addressOf(to);
+        u32& under_way = framesTo_[to];
+        if (address.text.empty() || under_way >= kMostFrames) return;
+        under_way++;
+        tasks_.spawn(carryFrame(to, address, std::move(body)));
+    }
+    Task<> carryFrame(ServerId to, net::Address address, std::string body) {
+        net::Message message;
+        message.kind = net::Kind::kRaft;
+        message.body = std::move(body);
+        auto taken = co_await pool_.call(address, std::move(message), kSecond);
+        framesTo_[to]--;
+        if (!taken) log::debug("frame lost to={} why=\"{}\"", to.value, taken.error().message());
         co_return Ok{};
     }
     Task<> call(GroupId group, GroupId to, std::string body, u64 token) {
@@ -220,10 +261,15 @@ private:
             const std::vector<u64> closed = log_->closedSegments();
             // A group that is down has entries that only the log has.
             if (closed.empty() || !log_->trouble().empty() || server_->anyTrouble()) continue;
-            // All of closed segments is durable when a write behind them is; then it is applied, too.
+            // All of closed segments is durable when a write behind them is. Then what they hold must be applied.
             const u64 upTo = server_->lastWrite();
             while (server_->durableWrite() < upTo) {
                 Sleep wait(ring_, 5 * kMillisecond);
+                co_await wait;
+            }
+            const auto held = server_->lastIndexes();
+            while (!server_->applied(held) && !server_->anyTrouble()) {
+                Sleep wait(ring_, 20 * kMillisecond);
                 co_await wait;
             }
             bool fine = false;
@@ -299,6 +345,7 @@ private:
     std::unique_ptr<SegmentLog> log_;
     Effects effects_;
     std::map<u64, net::Reply> replies_;
+    std::map<ServerId, u32> framesTo_;
     TaskGroup tasks_;
     u64 lastToken_ = 0;
     std::size_t leads_ = 0;

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,6 +42,8 @@ public:
     virtual bool write(const Batch& batch) = 0;
     // Everything written so far survives a crash when this returns true. May take long.
     virtual bool flush() = 0;
+    // The rows as they are now, whatever is written later. Holds on to space while it lives; not longer than the Kv.
+    virtual std::unique_ptr<Reader> snapshot() const = 0;
 };
 
 // A Reader that sees only keys with `prefix`, without it.

@@ -38,4 +38,10 @@ void KvMemory::crash() {
     undo_.clear();
 }
 
+std::unique_ptr<Reader> KvMemory::snapshot() const {
+    auto copy = std::make_unique<KvMemory>();
+    copy->rows_ = rows_;
+    return copy;
+}
+
 }  // namespace skua::store

@@ -15,6 +15,7 @@ public:
     void scan(std::string_view from, std::string_view to, const Visit& visit) const override;
     bool write(const Batch& batch) override;
     bool flush() override;
+    std::unique_ptr<Reader> snapshot() const override;
 
     void crash();                                   // back to the last flush
     void refuse(bool yes) { refuse_ = yes; }

@@ -94,4 +94,38 @@ bool KvRocksdb::flush() {
     return db_->Flush(options).ok();
 }
 
+// Reads through RocksDB's own snapshot.
+class KvRocksdb::Snapshot final : public Reader {
+public:
+    explicit Snapshot(rocksdb::DB& db) : db_(db), at_(db.GetSnapshot()) {}
+    ~Snapshot() override { db_.ReleaseSnapshot(at_); }
+    Snapshot(const Snapshot&) = delete;
+    std::optional<std::string> get(std::string_view key) const override {
+        rocksdb::ReadOptions options;
+        options.snapshot = at_;
+        std::string value;
+        const rocksdb::Status s = db_.Get(options, slice(key), &value);
+        if (s.ok()) return value;
+        if (!s.IsNotFound()) fail();
+        return std::nullopt;
+    }
+    void scan(std::string_view from, std::string_view to, const Visit& visit) const override {
+        rocksdb::ReadOptions options;
+        options.snapshot = at_;
+        options.fill_cache = false;
+        const rocksdb::Slice end = slice(to);
+        if (!to.empty()) options.iterate_upper_bound = &end;
+        std::unique_ptr<rocksdb::Iterator> it(db_.NewIterator(options));
+        for (it->Seek(slice(from)); it->Valid(); it->Next())
+            if (!visit(view(it->key()), view(it->value()))) return;
+        if (!it->status().ok()) fail();
+    }
+
+private:
+    rocksdb::DB& db_;
+    const rocksdb::Snapshot* at_;
+};
+
+std::unique_ptr<Reader> KvRocksdb::snapshot() const { return std::make_unique<Snapshot>(*db_); }
+
 }  // namespace skua::store

@@ -31,10 +31,12 @@ public:
     void scan(std::string_view from, std::string_view to, const Visit& visit) const override;
     bool write(const Batch& batch) override;
     bool flush() override;
+    std::unique_ptr<Reader> snapshot() const override;
     // The last refusal in RocksDB's words.
     std::string trouble() const { return trouble_; }
 
 private:
+    class Snapshot;
     KvRocksdb() = default;
     std::unique_ptr<rocksdb::DB> db_;
     mutable std::string trouble_;

@@ -4,7 +4,9 @@
 #include "cdc/messages.h"
 #include "cdc/schema.h"
 #include "core/net/group.h"
+#include "raft/entry.h"
 #include "raft/messages.h"
+#include "raft/peer_messages.h"
 #include "registry/messages.h"
 #include "registry/schema.h"
 #include "shard/messages.h"
@@ -33,7 +35,7 @@ template <class... M> struct Replies<std::variant<M...>> {
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
     if (size == 0) return 0;
     const std::string_view in(reinterpret_cast<const char*>(data) + 1, size - 1);
-    switch (data[0] % 16) {
+    switch (data[0] % 18) {
         case 0: message<shard::Request>(in); break;
         case 1: message<cdc::Request>(in); break;
         case 2: message<registry::Request>(in); break;
@@ -49,6 +51,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         case 12: row<registry::ClusterMap>(in); break;
         case 13: row<shard::OutboxRow>(in); break;
         case 14: Replies<blocks::Request>::tryAll(in); break;
+        case 15: message<raft::PeerFrame>(in); break;
+        case 16: row<raft::Entry>(in); break;
         default: message<shard::StepAction>(in); break;
     }
     return 0;

@@ -471,11 +471,12 @@ def who_waits_for_a_server_that_is_away_can_be_killed_and_goes_on_when_it_is_bac
     require_mount()
     with Cluster(shards=1) as c:
         m = c.mount()
-        with open(f"{m}/f", "w") as f:
-            f.write("x")
+        # Two directories: in one, the kernel itself lets the second wait for the first, whatever signals come.
+        for name in ("x", "y"):
+            os.mkdir(f"{m}/{name}")
         c.kill("shard-0")
-        killed = subprocess.Popen(["mkdir", f"{m}/a"], stderr=subprocess.DEVNULL)
-        waiting = subprocess.Popen(["mkdir", f"{m}/b"], stderr=subprocess.DEVNULL)
+        killed = subprocess.Popen(["mkdir", f"{m}/x/a"], stderr=subprocess.DEVNULL)
+        waiting = subprocess.Popen(["mkdir", f"{m}/y/b"], stderr=subprocess.DEVNULL)
         try:
             killed.wait(1)
             raise AssertionError("it did not wait")
@@ -486,7 +487,7 @@ def who_waits_for_a_server_that_is_away_can_be_killed_and_goes_on_when_it_is_bac
         assert waiting.poll() is None
         c.start("shard-0")
         assert waiting.wait(60) == 0
-        assert os.path.isdir(f"{m}/b")
+        assert os.path.isdir(f"{m}/y/b")
 
 
 @promise

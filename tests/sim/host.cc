@@ -142,15 +142,14 @@ Host::~Host() { CHECK(tasks_.running() == 0); }
 
 void Host::begin() {
     Cluster& cluster = machine_.cluster;
-    auto replays = std::make_shared<bool>(true);
+    replays_ = std::make_shared<bool>(true);
     server_ = std::make_unique<raft::Server>(
         machine_.kv,
-        [this, replays, &cluster](GroupId g) -> std::unique_ptr<raft::StateMachine> {
+        [this, replays = replays_, &cluster](GroupId g) -> std::unique_ptr<raft::StateMachine> {
             return std::make_unique<Watched>(world_, cluster.witness, g, machineOf(g, cluster.keys), *replays);
         },
         world_.random.next());
-    for (const auto& bytes : machine_.log) server_->recover(entryOf(world_, bytes));
-    *replays = false;
+    for (const auto& r : machine_.log) server_->recover(r.kind, r.group, r.payload);
     server_->begin(now(), effects_);
     cluster.network.join(machine_.address, machine_.node, *this);
     if (machine_.role == registry::ServerRole::kRegistry && machine_.lives == 1) {
@@ -227,7 +226,7 @@ void Host::soon() {
 }
 
 void Host::carryOut() {
-    server_->flush(effects_);
+    server_->flush(now(), effects_);
     raft::Effects due = std::move(effects_);
     effects_ = {};
     if (due.write != 0) {
@@ -278,6 +277,7 @@ void Host::writeDone() {
     writing_.pop_front();
     for (auto& entry : w.entries) machine_.log.push_back(std::move(entry));
     server_->durable(now(), w.number, effects_);
+    *replays_ = false;
     std::size_t leads = 0;
     for (const auto& [group, _] : server_->appliedIndexes()) leads += server_->leads(group);
     if (std::exchange(leads_, leads) != leads) leadsChanged_.pulse();
@@ -308,11 +308,15 @@ void Host::flushRows() {
         if (m.log.empty()) return;
         std::size_t gone = 0;
         for (const u64 most = host->world_.random.below(m.log.size() + 1); gone < most; gone++) {
-            const raft::Entry entry = entryOf(host->world_, m.log[gone]);
+            if (m.log[gone].kind != raft::RecordKind::kEntry) continue; // a vote: said again below
+            const raft::Entry entry = entryOf(host->world_, m.log[gone].payload);
             auto at = applied.find(entry.group);
             if (at == applied.end() || entry.index > at->second) break;
         }
         m.log.erase(m.log.begin(), m.log.begin() + static_cast<std::ptrdiff_t>(gone));
+        // As a new segment begins: no vote is forgotten with the old ones.
+        for (const auto& [group, _] : applied)
+            m.log.insert(m.log.begin(), {raft::RecordKind::kState, group, 0, host->server_->voteRow(group)});
     });
 }
 

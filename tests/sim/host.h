@@ -54,7 +54,7 @@ public:
     const std::string name;
     const registry::ServerRole role;
     store::KvMemory kv;
-    std::vector<std::string> log; // durable entries, in order
+    std::vector<raft::RecordToWrite> log; // durable records, in order
     std::shared_ptr<Host> life;
     std::string address;
     u32 lives = 0;
@@ -73,7 +73,7 @@ public:
 private:
     struct Writing {
         u64 number = 0;
-        std::vector<std::string> entries;
+        std::vector<raft::RecordToWrite> entries;
     };
     raft::Moment now() { return {clock_.now(), clock_.wall()}; }
     void soon(); // the turn's end, a little later
@@ -93,6 +93,7 @@ private:
     raft::Directory directory_;
     net::GroupCaller caller_, registrar_;
     std::unique_ptr<raft::Server> server_;
+    std::shared_ptr<bool> replays_; // until the first write is durable: what the log had is applied with it
     raft::Effects effects_;
     std::map<u64, Answer> answers_;
     std::deque<Writing> writing_;

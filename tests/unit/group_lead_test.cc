@@ -330,6 +330,25 @@ TEST_F(GroupTest, ASnapshotOlderThanTheLostRowsIsRefused) {
     step(f, SnapshotOffered{member(l), g(l).term(), nodes[l].rows});
     EXPECT_TRUE(nodes[f].install);
 }
+TEST_F(GroupTest, ALogThatTheRowsHaveOvertakenBeginsAnewOnTheDiskToo) {
+    const u32 l = lead(3), f = other(l);
+    for (int i = 0; i < 20; i++) propose(l, "a");
+    run(2 * kBeat);
+    // Rows of a snapshot, and a crash before the log had begun behind them.
+    std::erase_if(nodes[f].disk, [&](auto& r) { return r.kind == GroupRecordKind::kEntry && readEntry(kGroup, *r.payload)->index > Index{5}; });
+    crash(f);
+    start(f);
+    run(2 * kBeat);
+    propose(l, "b");
+    run(2 * kBeat);
+    EXPECT_TRUE(has(f, "b"));
+    crash(f);
+    start(f); // reads its records: no gap
+    run(2 * kBeat);
+    propose(l, "c");
+    run(2 * kBeat);
+    EXPECT_TRUE(has(f, "c"));
+}
 TEST_F(GroupTest, ACaretakerLeadsWhenOnlyItsLogHasWhatIsNeeded) {
     const u32 l = lead(3), a = other(l), b = other(l, a);
     crash(b);

@@ -215,7 +215,8 @@ void GroupWorld::apply(At s, const Entry& e) {
     // Its proposer answers the client.
     counts_.acked++;
     acked_ = std::max(acked_, e.index);
-    ackedIn_[e.term] = std::max(ackedIn_[e.term], e.index);
+    const Term in = store.group->term(); // it was committed in this term or before, perhaps later than its own
+    ackedIn_[in] = std::max(ackedIn_[in], e.index);
     for (At o = 0; o < stores_.size(); o++) {
         Store& other = stores_[o];
         if (o == s || !other.group || other.pausedUntil > now_) continue;
@@ -272,9 +273,10 @@ void GroupWorld::flush(At s) {
     store.flushed = store.rows;
     GroupPast past(kWorldGroup);
     for (const GroupRecord& r : store.disk) {
-        if (r.kind == GroupRecordKind::kVote) (void)past.takeVote(*r.payload);
-        else if (r.kind == GroupRecordKind::kBase) (void)past.takeBase(*r.payload);
-        else (void)past.takeEntry(*r.payload);
+        const bool fine = r.kind == GroupRecordKind::kVote   ? past.takeVote(*r.payload)
+                          : r.kind == GroupRecordKind::kBase ? past.takeBase(*r.payload)
+                                                             : past.takeEntry(*r.payload);
+        if (!fine) return wrong(text(store.id) + " has written what cannot be read");
     }
     const u64 keep = random_.below(60);
     store.disk.clear();

@@ -52,11 +52,7 @@ protected:
     }
     void start() {
         server = std::make_unique<Server>(kv, [](GroupId) { return std::make_unique<Adder>(); }, 1);
-        for (const auto& bytes : log) {
-            Entry entry;
-            ASSERT_TRUE(wire::decode(bytes, entry));
-            server->recover(entry);
-        }
+        for (const auto& r : log) server->recover(r.kind, r.group, r.payload);
         server->begin(now(), out);
         turn();
     }
@@ -84,11 +80,10 @@ protected:
     Age age() { return server->status(now())[0].age; }
     // To the log, but not yet durable.
     void toLog() {
-        server->flush(out);
+        server->flush(now(), out);
         if (out.write) writes.emplace_back(out.write, out.log);
         out.write = 0;
         out.log.clear();
-        out.log_groups.clear();
     }
     void syncAll() {
         for (auto& [number, records] : std::exchange(writes, {})) {
@@ -115,8 +110,8 @@ protected:
     store::KvMemory kv;
     std::unique_ptr<Server> server;
     Effects out;
-    std::vector<std::string> log;                                           // durable
-    std::vector<std::pair<u64, std::vector<std::string>>> writes;           // under way
+    std::vector<RecordToWrite> log;                                         // durable
+    std::vector<std::pair<u64, std::vector<RecordToWrite>>> writes;         // under way
     u64 clock = kHour, tokens = 0;
     const ClientId client{7};
 };
@@ -302,14 +297,13 @@ TEST_F(ServerTest, AWriteToTheLogIsBoundedAndTheRestFollows) {
     std::vector<u64> asked;
     for (u64 i = 0; i < 10; i++) asked.push_back(ask(ClientId{10 + i}, 1, std::string(5u << 20, 'x')));
     for (int i = 0; i < 20; i++) {
-        server->flush(out);
+        server->flush(now(), out);
         std::size_t bytes = 0;
-        for (const auto& record : out.log) bytes += record.size();
+        for (const auto& record : out.log) bytes += record.payload.size();
         EXPECT_LE(bytes, kMaxWriteBytes + 1000);
         if (out.write) writes.emplace_back(out.write, out.log);
         out.write = 0;
         out.log.clear();
-        out.log_groups.clear();
         syncAll();
     }
     for (u64 t : asked) EXPECT_NE(answer(t), "none");

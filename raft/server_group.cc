@@ -1,0 +1,271 @@
+// Server: its groups: what they say goes to the log, to other hosts, into the rows; liveness between two hosts.
+#include <xxhash.h>
+#include <algorithm>
+#include "raft/server.h"
+#include "raft/server_leader.h"
+
+namespace skua::raft {
+
+u64 hashOf(const std::vector<Led>& pairs) {
+    const std::string bytes = wire::encode(pairs);
+    return XXH3_64bits(bytes.data(), bytes.size());
+}
+
+namespace {
+RecordKind kindOfRecord(GroupRecordKind kind) {
+    switch (kind) {
+        case GroupRecordKind::kEntry: return RecordKind::kEntry;
+        case GroupRecordKind::kVote: return RecordKind::kVote;
+        case GroupRecordKind::kBase: break;
+    }
+    return RecordKind::kBase;
+}
+constexpr std::size_t kRememberBeats = 16;      // under way to one host
+}  // namespace
+
+// --- one group ----------------------------------------------------------------------------------------------
+
+Error Server::step(Moment now, Replica& g, Input input, Effects& out) {
+    if (!g.group) return {Code::Unavailable, g.trouble};
+    GroupEffects effects;
+    g.group->step(now, std::move(input), effects);
+    g.active = true;
+    Error refused = std::move(effects.refused);
+    take(now, g, effects, out);
+    return refused;
+}
+
+void Server::take(Moment now, Replica& g, GroupEffects& effects, Effects& out) {
+    for (std::size_t i = 0; i < effects.records.size(); i++) {
+        Logged l;
+        l.group = g.id;
+        l.group_write = i + 1 == effects.records.size() ? effects.write : 0;
+        l.record = {kindOfRecord(effects.records[i].kind), g.id, 0, *effects.records[i].payload};
+        gathered_.push_back(std::move(l));
+    }
+    for (auto& s : effects.sends) g.held.push_back(std::move(s));
+    for (const Entry& entry : effects.committed) {
+        apply(g, entry, out);
+        if (!g.group) return;           // the rows failed
+    }
+    roleOf(now, g, out);
+    for (const auto& r : effects.reads) {
+        auto at = g.confirming.find(r.token);
+        if (at == g.confirming.end()) continue;
+        Parked question = std::move(at->second);
+        g.confirming.erase(at);
+        parked_--;
+        if (r.ok && g.leading && g.applied.index >= r.index) query(now, g, std::move(question), true, out);
+        else reply(question.token, {}, Error::notLeader(g.group->leader().server), {}, out);
+    }
+    for (const Member& to : effects.snapshots) offerRows(now, g, to);
+    if (!effects.committed.empty()) (void)step(now, g, RowsApplied{g.applied.index}, out);
+}
+
+// The machine is told when leading begins (with an entry of the own term in the rows) and ends.
+void Server::roleOf(Moment now, Replica& g, Effects& out) {
+    if (g.leading && (!g.group->leads() || g.group->term() != g.led)) stopLeading(g, &out);
+    if (g.leading || !g.group->leads() || g.applied.index < g.group->firstOfTerm()) return;
+    g.leading = true;
+    g.led = g.group->term();
+    g.touched = true;
+    LeaderOf leader(*this, now, g, out);
+    g.machine->started(*g.rows, timeOf(g, now), leader);
+}
+
+// What was proposed may still be committed by another leader: who waits for it must ask there, under its id.
+void Server::stopLeading(Replica& g, Effects* out) {
+    if (g.leading) g.machine->stopped();
+    g.leading = false;
+    if (out) {
+        for (auto& [_, w] : g.byRequest) out->lost.insert(out->lost.end(), w.tokens.begin(), w.tokens.end());
+        for (auto& [_, w] : g.byIndex) out->lost.insert(out->lost.end(), w.tokens.begin(), w.tokens.end());
+        const Error elsewhere = Error::notLeader(g.group->leader().server);
+        for (Parked& p : g.parked) reply(p.token, {}, elsewhere, {}, *out);
+        for (auto& [_, p] : g.confirming) reply(p.token, {}, elsewhere, {}, *out);
+    }
+    g.byRequest.clear();
+    g.byIndex.clear();
+    parked_ -= g.parked.size() + g.confirming.size();
+    g.parked.clear();
+    g.confirming.clear();
+    forget(g, Index{~0ull});
+}
+
+void Server::forget(Replica& g, Index up_to) {
+    while (!g.proposed.empty() && g.proposed.front().first <= up_to) {
+        inLog_--;
+        inLogBytes_ -= g.proposed.front().second;
+        g.proposed.pop_front();
+    }
+}
+
+void Server::release(Replica& g) {
+    std::erase_if(g.held, [&](GroupEffects::Send& s) {
+        if (s.after > g.durable) return false;
+        outbox_[s.message.to.server].messages.push_back(std::move(s.message));
+        return true;
+    });
+}
+
+void Server::durable(Moment now, u64 write, Effects& out) {
+    durableWrite_ = std::max(durableWrite_, write);
+    std::map<GroupId, u64> done;
+    while (!logged_.empty() && logged_.front().write <= durableWrite_) {
+        if (logged_.front().group_write != 0) done[logged_.front().group] = logged_.front().group_write;
+        logged_.pop_front();
+    }
+    for (const auto& [id, number] : done) {
+        Replica* g = find(id);
+        if (!g || !g->group) continue;
+        g->durable = number;
+        (void)step(now, *g, Durable{number}, out);
+        // Format is done where it is on the disk; in a group of one also applied.
+        if (!g->formats.empty() && g->group && g->group->members().voters.size() > 1)
+            for (u64 token : std::exchange(g->formats, {})) out.host_replies.push_back({token, std::string()});
+    }
+    leadTouched(now, out);
+}
+
+void Server::flush(Moment now, Effects& out, u64 most_writes) {
+    for (auto& [_, g] : groups_) {
+        if (!g->active || !g->group) continue;
+        g->active = false;
+        GroupEffects effects;
+        g->group->step(now, EndTurn{}, effects);
+        take(now, *g, effects, out);
+        if (g->group) release(*g);
+    }
+    if (!gathered_.empty() && lastWrite_ - durableWrite_ < most_writes) {
+        out.write = ++lastWrite_;
+        // Bounded: the log refuses a write that is half a segment large. The rest goes when this is durable.
+        for (std::size_t bytes = 0; !gathered_.empty();) {
+            Logged& l = gathered_.front();
+            const std::size_t size = l.record.payload.size() + 64;
+            if (bytes != 0 && bytes + size > kMaxWriteBytes) break;
+            bytes += size;
+            l.write = lastWrite_;
+            out.log.push_back(std::move(l.record));
+            logged_.push_back(std::move(l));
+            gathered_.pop_front();
+        }
+    }
+    for (auto& [to, frame] : std::exchange(outbox_, {})) {
+        frame.from = self_;
+        std::vector<GroupMessage> messages = std::move(frame.messages);
+        frame.messages.clear();
+        std::vector<SnapshotMessage> snapshots = std::move(frame.snapshots);
+        frame.snapshots.clear();
+        std::size_t bytes = 0;
+        auto send = [&] {
+            out.frames.push_back({to, wire::encode(frame)});
+            frame = {};
+            frame.from = self_;
+            bytes = 0;
+        };
+        for (GroupMessage& m : messages) {
+            const std::size_t size = wire::sizeOf(m);
+            if (bytes != 0 && bytes + size > kMaxFrameBytes) send();
+            bytes += size;
+            frame.messages.push_back(std::move(m));
+        }
+        if (bytes != 0 || frame.beat || frame.heard) send();
+        for (SnapshotMessage& m : snapshots) {              // large, each in a frame of its own
+            frame.snapshots.push_back(std::move(m));
+            send();
+        }
+    }
+}
+
+// --- other hosts ------------------------------------------------------------------------------------------
+
+void Server::frame(Moment now, std::string_view body, Effects& out) {
+    PeerFrame frame;
+    if (!wire::decode(body, frame)) return;
+    for (GroupMessage& m : frame.messages) {
+        if (m.to.store != options_.store) continue;         // for a store that was here before
+        Replica* g = replicaOf(m.group);
+        if (!g || !g->trouble.empty()) continue;
+        if (!g->group) {                                    // the leader of a group that we shall learn
+            if (!std::holds_alternative<Append>(m.body)) continue;
+            openGroup(now, *g, m.to, {}, {});
+        }
+        (void)step(now, *g, Received{std::move(m)}, out);
+    }
+    for (SnapshotMessage& m : frame.snapshots) snapshotMessage(now, m, out);
+    if (frame.beat) beaten(now, frame.from, *frame.beat, out);
+    if (frame.heard) renewed(now, frame.from, *frame.heard, out);
+    leadTouched(now, out);
+}
+
+// To every host that has a member of a group that we lead.
+void Server::beat(Moment now) {
+    if (now.monotonic < beatAt_) return;
+    beatAt_ = Monotonic{now.monotonic.value + options_.heartbeat_ns};
+    std::map<ServerId, std::vector<Led>> led;
+    for (const auto& [id, g] : groups_) {
+        if (!g->group || !g->group->leads()) continue;
+        const Members& members = g->group->members();
+        for (const auto* list : {&members.voters, &members.learners})
+            for (const Member& m : *list) if (m != g->group->self()) led[m.server].push_back({id, g->group->term()});
+    }
+    for (auto& [server, pairs] : led) {
+        Pair& pair = pairs_[server];
+        Beat b;
+        b.process = options_.process;
+        b.sent = now.monotonic;
+        b.hash = hashOf(pairs);
+        b.listed = pair.list;
+        if (b.listed) b.led = pairs;
+        outbox_[server].beat = std::move(b);
+        pair.sent.emplace_back(now.monotonic, std::move(pairs));
+        if (pair.sent.size() > kRememberBeats) pair.sent.pop_front();
+    }
+}
+
+void Server::beaten(Moment now, const Member& from, const Beat& b, Effects& out) {
+    if (from.server == self_.server) return;
+    Heard answer{b.process, b.sent, false, {}};
+    auto follows = [&](const Replica& g, Term term) {
+        return g.group && g.group->leader().server == from.server && g.group->follows(g.group->leader(), term);
+    };
+    if (b.listed) {
+        answer.same = true;
+        for (const Led& l : b.led) {
+            Replica* g = find(l.group);
+            if (g && follows(*g, l.term)) (void)step(now, *g, LeaderHeard{l.term}, out);
+            else answer.differ.push_back(l.group);
+        }
+    } else {
+        std::vector<Led> mine;
+        for (const auto& [id, g] : groups_) if (g->group && follows(*g, g->group->term())) mine.push_back({id, g->group->term()});
+        answer.same = hashOf(mine) == b.hash;
+        if (answer.same) for (const Led& l : mine) (void)step(now, *find(l.group), LeaderHeard{l.term}, out);
+    }
+    outbox_[from.server].heard = std::move(answer);
+}
+
+void Server::renewed(Moment now, const Member& from, const Heard& h, Effects& out) {
+    auto at = pairs_.find(from.server);
+    if (h.process != options_.process || at == pairs_.end()) return;
+    Pair& pair = at->second;
+    auto sent = std::find_if(pair.sent.begin(), pair.sent.end(), [&](const auto& s) { return s.first == h.sent; });
+    if (sent == pair.sent.end()) return;
+    const std::vector<Led> led = std::move(sent->second);
+    pair.sent.erase(pair.sent.begin(), sent + 1);
+    if (!h.same) {
+        pair.list = true;
+        beatAt_ = now.monotonic;        // at once
+        return;
+    }
+    pair.list = !h.differ.empty();
+    for (const Led& l : led) {
+        Replica* g = find(l.group);
+        if (!g || !g->group) continue;
+        const bool differs = std::find(h.differ.begin(), h.differ.end(), l.group) != h.differ.end();
+        if (differs) (void)step(now, *g, Speak{from}, out);
+        else (void)step(now, *g, Renewed{from, l.term, h.sent}, out);
+    }
+}
+
+}  // namespace skua::raft

@@ -1,0 +1,348 @@
+// Several hosts with groups of three: what is acknowledged outlives any one of them, once; idle groups are silent.
+#include <gtest/gtest.h>
+#include <set>
+#include "core/store/kv_memory.h"
+#include "raft/server.h"
+
+namespace skua::raft {
+namespace {
+
+// Appends each command's bytes to one row; a query reads it.
+class Appender final : public StateMachine {
+public:
+    explicit Appender(int& leads) : leads_(leads) {}
+    Class classify(std::string_view body) const override { return body == "get" ? Class::kQuery : Class::kCommand; }
+    void apply(store::Transaction& t, Time, const Command& c, Outcome& out) override {
+        if (c.body.size() > 1000) {
+            t.put("big " + std::string(c.body.substr(0, 6)), std::string(c.body));
+            out.answer = Answer{};
+            return;
+        }
+        const std::string all = t.get("all").value_or("") + std::string(c.body) + ";";
+        t.put("all", all);
+        out.answer = Answer{{}, std::to_string(all.size())};
+    }
+    std::optional<Answer> query(const store::Reader& r, Time, const Command&, bool) override { return Answer{{}, r.get("all").value_or("")}; }
+    void started(const store::Reader&, Time, Leader&) override { leads_++; }
+    void stopped() override { leads_--; }
+
+private:
+    int& leads_;
+};
+
+class Hosts : public testing::Test {
+protected:
+    struct Host {
+        u32 number = 0;
+        store::KvMemory kv;
+        std::vector<RecordToWrite> log; // durable
+        std::vector<std::pair<u64, std::vector<RecordToWrite>>> writes;
+        std::unique_ptr<Server> server;
+        Effects out;
+        std::map<u64, net::GroupReply> replies;
+        std::set<u64> lost;
+        std::map<u64, Result<std::string>> hosts;
+        int leads = 0;
+    };
+    void SetUp() override { make(3); }
+    void make(u32 n) {
+        for (u32 i = 1; i <= n; i++) {
+            hosts[i].number = i;
+            start(i);
+        }
+    }
+    void start(u32 i) {
+        Host& h = hosts[i];
+        ServerOptions o;
+        o.seed = 7 * i + lives;
+        o.store = 1000 + i;
+        o.process = ++lives;
+        h.leads = 0;
+        h.server = std::make_unique<Server>(h.kv, [&h](GroupId) { return std::make_unique<Appender>(h.leads); }, std::move(o));
+        for (const auto& r : h.log) h.server->recover(r.kind, r.group, r.payload);
+        h.server->begin(now(), h.out);
+    }
+    void crash(u32 i) {
+        Host& h = hosts[i];
+        h.server.reset();
+        h.kv.crash();
+        h.out = {};
+        h.writes.clear();
+    }
+    Moment now() const { return {Monotonic{clock}, Wall{1'700'000'000 * kSecond + clock}}; }
+    void format(GroupId group) {
+        Format f;
+        f.cluster = ClusterId{1};
+        f.group = group;
+        f.made = Wall{5};
+        for (auto& [i, _] : hosts) f.members.push_back({ServerId{i}, 1000 + i});
+        for (auto& [i, h] : hosts) h.server->hostRequest(now(), ++tokens, wire::encode(HostRequest{f}), h.out);
+    }
+    // Everything that can happen in this moment.
+    void settle() {
+        for (int round = 0; round < 60; round++) {
+            bool busy = false;
+            std::vector<Effects::Frame> going;
+            for (auto& [i, h] : hosts) {
+                if (!h.server) continue;
+                h.server->flush(now(), h.out);
+                Effects due = std::move(h.out);
+                h.out = {};
+                if (due.write) h.writes.emplace_back(due.write, std::move(due.log));
+                for (auto& r : due.replies) h.replies.emplace(r.token, r.reply);
+                for (auto& r : due.host_replies) h.hosts.emplace(r.token, r.reply);
+                for (u64 t : due.lost) h.lost.insert(t);
+                if (due.flush_rows) {
+                    EXPECT_TRUE(h.kv.flush());
+                    h.server->rowsFlushed(now(), due.flush_rows, h.out);
+                    busy = true;
+                }
+                for (auto& f : due.frames) {
+                    frames++;
+                    bytes += f.body.size();
+                    if (!cut.contains({i, f.to.value})) going.push_back(f);
+                }
+                for (auto& [number, records] : std::exchange(h.writes, {})) {
+                    busy = true;
+                    writesDone++;
+                    for (auto& r : records) h.log.push_back(std::move(r));
+                    h.server->durable(now(), number, h.out);
+                }
+            }
+            for (auto& f : going) {
+                busy = true;
+                if (auto at = hosts.find(f.to.value); at != hosts.end() && at->second.server) at->second.server->frame(now(), f.body, at->second.out);
+            }
+            if (!busy) return;
+        }
+    }
+    void run(u64 time) {
+        for (const u64 end = clock + time; clock < end;) {
+            clock += kTickNs;
+            for (auto& [i, h] : hosts) if (h.server) h.server->tick(now(), h.out);
+            settle();
+        }
+    }
+    u32 leader(GroupId group) {
+        u32 found = 0;
+        for (auto& [i, h] : hosts) if (h.server && h.server->leads(group) && (!found || h.server->group(group)->term() > hosts[found].server->group(group)->term())) found = i;
+        return found;
+    }
+    u64 ask(u32 host, const std::string& body, u64 request = 0, GroupId group = groupOf(ShardId{0})) {
+        net::GroupRequest r;
+        r.group = group;
+        r.client = ClientId{request ? 7u : 0u};
+        r.request = r.lowest = RequestId{request};
+        r.body.value = body;
+        r.base = Age{1};
+        hosts[host].server->request(now(), ++tokens, true, std::move(r), hosts[host].out);
+        return tokens;
+    }
+    std::string answer(u32 host, u64 token) {
+        Host& h = hosts[host];
+        if (h.lost.contains(token)) return "lost";
+        auto at = h.replies.find(token);
+        if (at == h.replies.end()) return "none";
+        return at->second.error.code == Code::Ok ? at->second.body.value : std::string(name(at->second.error.code));
+    }
+    void cutOff(u32 i) {
+        for (u32 o = 1; o <= 9; o++) cut.insert({i, o}), cut.insert({o, i});
+    }
+
+    std::map<u32, Host> hosts;
+    std::set<std::pair<u32, u32>> cut;
+    u64 clock = kHour, tokens = 0, lives = 0, frames = 0, bytes = 0, writesDone = 0;
+    const GroupId group = groupOf(ShardId{0});
+};
+
+TEST_F(Hosts, ACommandIsOnAllOfThemAndAFollowerSaysWhoLeads) {
+    format(group);
+    settle();
+    for (auto& [i, h] : hosts) for (auto& [_, r] : h.hosts) EXPECT_TRUE(r);
+    run(3 * kSecond);
+    const u32 l = leader(group);
+    ASSERT_NE(l, 0u);
+    EXPECT_EQ(hosts[l].leads, 1);
+    const u64 t = ask(l, "a", 1);
+    settle();
+    EXPECT_EQ(answer(l, t), "2");
+    run(kSecond);
+    const u32 f = l % 3 + 1;
+    const u64 q = ask(f, "get");
+    settle();
+    EXPECT_EQ(answer(f, q), "NotLeader");
+    EXPECT_EQ(hosts[f].replies.at(q).error.leader, ServerId{l});
+    for (auto& [i, h] : hosts) EXPECT_EQ(h.kv.get(std::string("\0\2\0\0all", 7)), "a;");
+}
+TEST_F(Hosts, WhatWasAcknowledgedOutlivesTheLeaderOnce) {
+    format(group);
+    run(3 * kSecond);
+    const u32 l = leader(group);
+    const u64 t = ask(l, "a", 1);
+    settle();
+    ASSERT_EQ(answer(l, t), "2");
+    crash(l);
+    run(2 * kSecond);
+    const u32 next = leader(group);
+    ASSERT_NE(next, 0u);
+    ASSERT_NE(next, l);
+    const u64 again = ask(next, "a", 1); // the answer was lost: the same request at the new leader
+    settle();
+    EXPECT_EQ(answer(next, again), "2");
+    const u64 more = ask(next, "b", 2);
+    settle();
+    EXPECT_EQ(answer(next, more), "4");
+    start(l);
+    run(2 * kSecond);
+    EXPECT_EQ(hosts[l].kv.get(std::string("\0\2\0\0all", 7)), "a;b;");
+}
+TEST_F(Hosts, WhoLosesTheLeadHangsUpOnThoseWhoWait) {
+    format(group);
+    run(3 * kSecond);
+    const u32 l = leader(group);
+    cutOff(l);
+    const u64 t = ask(l, "a", 1), q = ask(l, "get");
+    settle();
+    EXPECT_EQ(answer(l, t), "none");
+    EXPECT_EQ(answer(l, q), "");        // its lease still holds
+    run(kSecond);
+    const u64 late = ask(l, "get");
+    run(2 * kSecond);
+    EXPECT_EQ(answer(l, t), "lost");
+    EXPECT_NE(answer(l, late), "");     // nobody confirmed it
+    EXPECT_EQ(hosts[l].leads, 0);
+    const u32 next = leader(group);
+    ASSERT_NE(next, l);
+    const u64 again = ask(next, "a", 1);
+    settle();
+    EXPECT_EQ(answer(next, again), "2");
+    cut.clear();
+    run(2 * kSecond);
+    EXPECT_EQ(hosts[l].kv.get(std::string("\0\2\0\0all", 7)), "a;");
+}
+TEST_F(Hosts, AllAtOnceLosePowerAndNothingIsLost) {
+    format(group);
+    run(3 * kSecond);
+    for (u64 i = 1; i <= 20; i++) {
+        const u32 l = leader(group);
+        ASSERT_NE(l, 0u);
+        const u64 t = ask(l, "x", i);
+        settle();
+        EXPECT_EQ(answer(l, t), std::to_string(2 * i));
+        if (i % 5 != 0) continue;
+        for (u32 h = 1; h <= 3; h++) crash(h);
+        clock += kSecond;
+        for (u32 h = 1; h <= 3; h++) start(h);
+        run(3 * kSecond);
+    }
+}
+TEST_F(Hosts, IdleGroupsCostNoMoreThanOne) {
+    format(group);
+    run(3 * kSecond);
+    frames = 0;
+    run(10 * kSecond);
+    const u64 one = frames;
+    for (u16 s = 1; s < 256; s++) format(groupOf(ShardId{s}));
+    run(5 * kSecond);
+    for (u16 s = 0; s < 256; s++) ASSERT_NE(leader(groupOf(ShardId{s})), 0u) << s;
+    frames = bytes = writesDone = 0;
+    std::map<u16, Term> terms;
+    for (u16 s = 0; s < 256; s++) terms[s] = hosts[leader(groupOf(ShardId{s}))].server->group(groupOf(ShardId{s}))->term();
+    run(10 * kSecond);
+    // Each host now leads some, and beats two others ten times a second, who answer.
+    EXPECT_LE(frames, 3 * one + 30);
+    EXPECT_LE(bytes, frames * 120);
+    EXPECT_EQ(writesDone, 0u);
+    for (u16 s = 0; s < 256; s++) {
+        const u32 l = leader(groupOf(ShardId{s}));
+        EXPECT_EQ(hosts[l].server->group(groupOf(ShardId{s}))->term(), terms[s]);
+        EXPECT_TRUE(hosts[l].server->group(groupOf(ShardId{s}))->mayRead(Monotonic{clock}));
+    }
+    // One that restarts follows nobody yet: it is told of its groups, and all is silent again.
+    crash(2);
+    start(2);
+    run(5 * kSecond);
+    frames = bytes = 0;
+    run(10 * kSecond);
+    EXPECT_LE(bytes, frames * 120);
+    for (u16 s = 0; s < 256; s++) ASSERT_NE(leader(groupOf(ShardId{s})), 0u) << s;
+}
+TEST_F(Hosts, WhoWasAwayForLongGetsTheRows) {
+    format(group);
+    run(3 * kSecond);
+    const u32 l = leader(group), f = l % 3 + 1;
+    crash(f);
+    run(kSecond);
+    for (u64 i = 1; i <= 30; i++) { // more than a leader keeps
+        ask(l, std::to_string(100000 + i) + std::string(1u << 20, 'x'), i);
+        settle();
+    }
+    for (u64 i = 31; i <= 60; i++) {
+        ask(l, "s", i);
+        settle();
+    }
+    run(kSecond);
+    const auto rows = [&](u32 h) -> const auto& { return hosts[h].kv.rows(); };
+    ASSERT_GT(hosts[l].server->group(group)->log().base().index, Index{1});
+    start(f);
+    run(3 * kSecond);
+    EXPECT_TRUE(rows(f) == rows(l));
+    EXPECT_EQ(hosts[f].server->appliedIndexes(), hosts[l].server->appliedIndexes());
+    // And it goes on from there, after a crash too.
+    crash(f);
+    start(f);
+    const u64 t = ask(l, "end", 61);
+    run(2 * kSecond);
+    EXPECT_NE(answer(l, t), "none");
+    EXPECT_TRUE(rows(f) == rows(l));
+    EXPECT_GT(rows(f).size(), 60u);
+}
+TEST_F(Hosts, ASnapshotThatIsCutOffIsAskedForAgain) {
+    format(group);
+    run(3 * kSecond);
+    const u32 l = leader(group), f = l % 3 + 1;
+    crash(f);
+    for (u64 i = 1; i <= 30; i++) {
+        ask(l, std::to_string(100000 + i) + std::string(1u << 20, 'x'), i);
+        settle();
+    }
+    start(f);
+    for (int i = 0; i < 6; i++) { // now and then nothing arrives, and once it dies with half of the rows
+        run(2 * kTickNs);
+        cutOff(f);
+        run(2 * kTickNs);
+        cut.clear();
+        if (i == 3) crash(f), start(f);
+    }
+    run(15 * kSecond);
+    EXPECT_EQ(hosts[f].server->appliedIndexes(), hosts[leader(group)].server->appliedIndexes());
+    EXPECT_TRUE(hosts[f].kv.rows() == hosts[leader(group)].kv.rows());
+}
+TEST_F(Hosts, BytesFromAnywhereStopNobody) {
+    format(group);
+    run(3 * kSecond);
+    Random random(3);
+    PeerFrame frame;
+    frame.from = {ServerId{2}, 1002};
+    frame.beat = Beat{1, Monotonic{~0ull}, 5, true, {{group, Term{~0ull}}, {groupOf(ShardId{9}), Term{1}}}};
+    frame.heard = Heard{1, Monotonic{clock}, true, {group}};
+    GroupMessage m;
+    m.group = group;
+    m.from = {ServerId{2}, 1002};
+    m.to = {ServerId{1}, 1001};
+    m.term = Term{3};
+    m.body = Append{};
+    frame.messages = {m, m};
+    const std::string whole = wire::encode(frame);
+    for (int i = 0; i < 5000; i++) {
+        std::string bytes = whole.substr(0, random.oneIn(5) ? random.below(whole.size()) : whole.size());
+        for (u64 n = random.below(4); n > 0 && !bytes.empty(); n--) bytes[random.below(bytes.size())] = static_cast<char>(random.next());
+        hosts[1].server->frame(now(), bytes, hosts[1].out);
+        if (i % 100 == 0) run(kTickNs);
+    }
+    run(5 * kSecond);
+    EXPECT_NE(leader(group), 0u);
+}
+
+} // namespace
+} // namespace skua::raft
