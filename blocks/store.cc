@@ -132,7 +132,8 @@ Task<> Store::maintain() {
         if (stopping_.isSet()) break;
         struct statvfs space{};
         int failed = 0;
-        auto job = offload_.run([&] { failed = ::statvfs(dir_.c_str(), &space) == 0 ? ::access((dir_ + "/FORMAT").c_str(), F_OK) : -1; });
+        auto job = offload_.run(
+            [&] { failed = ::statvfs(dir_.c_str(), &space) == 0 ? ::access((dir_ + "/FORMAT").c_str(), F_OK) : -1; });
         co_await job;
         if (failed == 0) fileSystemFree_ = static_cast<u64>(space.f_bavail) * space.f_frsize;
         if ((failed == 0) != present_) {

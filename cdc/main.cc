@@ -12,6 +12,8 @@ int main(int argc, char** argv) {
     raft::HostRole role;
     role.kind = "cdc";
     role.role = registry::ServerRole::kCoordinator;
-    role.machine = [](GroupId, const net::Keys&) -> std::unique_ptr<raft::StateMachine> { return std::make_unique<cdc::Coordinator>(); };
+    role.machine = [](GroupId, const net::Keys&) -> std::unique_ptr<raft::StateMachine> {
+        return std::make_unique<cdc::Coordinator>();
+    };
     return raft::runHost(options, std::move(role));
 }

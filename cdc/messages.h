@@ -3,8 +3,8 @@
 #pragma once
 
 #include <variant>
-#include "core/base/message.h"
 #include "core/base/errors.h"
+#include "core/base/message.h"
 #include "core/data/rows.h"
 #include "core/wire/codec.h"
 
@@ -12,9 +12,9 @@ namespace skua::cdc {
 
 struct MakeDir {
     MESSAGE(1, MakeDir)
-    InodeId dir;                // where
+    InodeId dir; // where
     std::string name;
-    u32 mode = 0755;            // permission bits
+    u32 mode = 0755; // permission bits
     u32 uid = 0, gid = 0;
     FIELDS(dir, name, mode, uid, gid)
     struct Reply {
@@ -39,11 +39,11 @@ struct Rename {
     std::string from_name;
     InodeId to_dir;
     std::string to_name;
-    InodeId moved;              // what the caller thinks it moves; another there: NotFound
-    bool no_replace = false;    // Exists if the target name is taken
+    InodeId moved;           // what the caller thinks it moves; another there: NotFound
+    bool no_replace = false; // Exists if the target name is taken
     FIELDS(from_dir, from_name, to_dir, to_name, moved, no_replace)
     struct Reply {
-        InodeId replaced;       // 0: nothing
+        InodeId replaced; // 0: nothing
         FIELDS(replaced)
     };
 };
@@ -69,8 +69,8 @@ struct UndeleteDir {
     MESSAGE(6, UndeleteDir)
     InodeId dir;
     std::string name;
-    Wall wall;                  // which past entry
-    InodeId inode;              // the directory it named
+    Wall wall;     // which past entry
+    InodeId inode; // the directory it named
     InodeId to_dir;
     std::string to_name;
     FIELDS(dir, name, wall, inode, to_dir, to_name)
@@ -83,7 +83,7 @@ struct Pending {
     struct Reply {
         u32 running = 0, waiting = 0;
         TxnId watermark;
-        std::vector<std::string> stuck;     // steps that a shard keeps answering unexpectedly
+        std::vector<std::string> stuck; // steps that a shard keeps answering unexpectedly
         FIELDS(running, waiting, watermark, stuck)
     };
 };
@@ -94,7 +94,7 @@ struct StepDone {
     TxnId txn;
     u32 step = 0;
     Error error;
-    Bytes reply;                // of the step's action (shard/messages.h)
+    Bytes reply; // of the step's action (shard/messages.h)
     FIELDS(txn, step, error, reply)
     using Reply = Done;
 };
@@ -102,8 +102,8 @@ struct WalkDone {
     MESSAGE(33, WalkDone)
     TxnId txn;
     u32 step = 0;
-    bool loop = false;          // it met the directory that is being moved
-    Error error;                // a directory on the way is gone
+    bool loop = false; // it met the directory that is being moved
+    Error error;       // a directory on the way is gone
     FIELDS(txn, step, loop, error)
     using Reply = Done;
 };
@@ -116,4 +116,4 @@ struct CoordinatorConfig {
     FIELDS(cluster, shards)
 };
 
-}  // namespace skua::cdc
+} // namespace skua::cdc

@@ -11,20 +11,20 @@ namespace skua::cdc {
 struct Txn {
     ClientId client;
     RequestId request;
-    Bytes body;                 // the Request
-    bool started = false;       // nobody earlier names one of its entries
-    bool wants_move = false;    // it asked for the move lock
+    Bytes body;              // the Request
+    bool started = false;    // nobody earlier names one of its entries
+    bool wants_move = false; // it asked for the move lock
     u8 phase = 0;
-    bool back = false;          // it is being undone
-    bool fixed = false;         // past the point of no return: only forward
+    bool back = false;  // it is being undone
+    bool fixed = false; // past the point of no return: only forward
     u32 step = 0;
-    u32 retries = 0;            // of the current phase
-    Age not_before;             // of the next try
-    InodeId there_a, there_b;   // what the two locked names named
-    Policy policy_a, policy_b;  // resolved, of the two directories
-    InodeId dir;                // a directory that is being made
+    u32 retries = 0;           // of the current phase
+    Age not_before;            // of the next try
+    InodeId there_a, there_b;  // what the two locked names named
+    Policy policy_a, policy_b; // resolved, of the two directories
+    InodeId dir;               // a directory that is being made
     Attributes made;
-    Error failure;              // why it is undone
+    Error failure; // why it is undone
     FIELDS(client, request, body, started, wants_move, phase, back, fixed, step, retries, not_before, there_a, there_b, policy_a,
            policy_b, dir, made, failure)
 };
@@ -57,7 +57,7 @@ using Moves = store::Table<'v', TxnKey, Nothing>;
 struct Meta {
     CoordinatorConfig config;
     TxnId last_txn;
-    u64 last_directory = 0;     // counter of directory ids; 0 is the root's
+    u64 last_directory = 0; // counter of directory ids; 0 is the root's
     FIELDS(config, last_txn, last_directory)
 };
 struct MetaKey {
@@ -65,4 +65,4 @@ struct MetaKey {
 };
 using Metas = store::Table<'m', MetaKey, Meta>;
 
-}  // namespace skua::cdc
+} // namespace skua::cdc

@@ -10,14 +10,16 @@ namespace {
 Meta metaOf(const store::Reader& r) { return Metas::get(r, {}).value_or(Meta{}); }
 
 std::vector<EntryName> namesOf(const Request& request) {
-    return std::visit([](const auto& op) -> std::vector<EntryName> {
-        using Op = std::remove_cvref_t<decltype(op)>;
-        if constexpr (requires { Script<Op>::names(op); }) {
-            if constexpr (!std::is_same_v<Op, Pending> && !std::is_same_v<Op, StepDone> && !std::is_same_v<Op, WalkDone>)
-                return Script<Op>::names(op);
-        }
-        return {};
-    }, request);
+    return std::visit(
+        [](const auto& op) -> std::vector<EntryName> {
+            using Op = std::remove_cvref_t<decltype(op)>;
+            if constexpr (requires { Script<Op>::names(op); }) {
+                if constexpr (!std::is_same_v<Op, Pending> && !std::is_same_v<Op, StepDone> && !std::is_same_v<Op, WalkDone>)
+                    return Script<Op>::names(op);
+            }
+            return {};
+        },
+        request);
 }
 
 bool hasShard(const store::Reader& r, ShardId shard) { return shard.value < metaOf(r).config.shards; }
@@ -32,27 +34,34 @@ TxnId firstOf(const store::Reader& r, const EntryName& name) {
 }
 
 bool mayStart(const store::Reader& r, TxnId id, const std::vector<EntryName>& names) {
-    for (const auto& name : names) if (firstOf(r, name) != id) return false;
+    for (const auto& name : names)
+        if (firstOf(r, name) != id) return false;
     return true;
 }
 
-}  // namespace
+} // namespace
 
 TxnId Coordinator::moveHolder(const store::Reader& r) const {
     TxnId holder;
-    Moves::scan(r, Moves::All{}, [&](const TxnKey& key, const Nothing&) {
-        holder = key.txn;
-        return false;
-    }, TxnKey{lowest_});
+    Moves::scan(
+        r, Moves::All{},
+        [&](const TxnKey& key, const Nothing&) {
+            holder = key.txn;
+            return false;
+        },
+        TxnKey{lowest_});
     return holder;
 }
 
 TxnId Coordinator::lowestUnfinished(const store::Reader& r) {
     TxnId lowest{metaOf(r).last_txn.value + 1};
-    Txns::scan(r, Txns::All{}, [&](const TxnKey& key, const Txn&) {
-        lowest = key.txn;
-        return false;
-    }, TxnKey{lowest_});
+    Txns::scan(
+        r, Txns::All{},
+        [&](const TxnKey& key, const Txn&) {
+            lowest = key.txn;
+            return false;
+        },
+        TxnKey{lowest_});
     return lowest_ = lowest;
 }
 
@@ -66,8 +75,10 @@ Result<> Coordinator::admit(const store::Reader&, raft::Time, const raft::Comman
     Request request;
     if (!wire::decode(c.body, request)) return Error(Code::Invalid, "the request does not decode");
     if (!c.own && !beginsTransaction(request)) return Error(Code::NotPermitted, "only a coordinator's leader says this");
-    if (!c.own && (c.client.value == 0 || c.request.value == 0)) return Error(Code::Invalid, "a transaction is answered later, to a client's request id");
-    if (!c.own && (flights_.size() >= kMaxRunning || waiting_ >= kMaxRunning)) return Error(Code::Busy, "too many transactions are in flight");
+    if (!c.own && (c.client.value == 0 || c.request.value == 0))
+        return Error(Code::Invalid, "a transaction is answered later, to a client's request id");
+    if (!c.own && (flights_.size() >= kMaxRunning || waiting_ >= kMaxRunning))
+        return Error(Code::Busy, "too many transactions are in flight");
     return checkRequest(request);
 }
 
@@ -107,7 +118,7 @@ void Coordinator::apply(store::Transaction& t, raft::Time now, const raft::Comma
             waiting_++;
         }
         touched_.insert(id);
-        return;                                 // no answer yet: pending
+        return; // no answer yet: pending
     }
     if (!c.own) {
         out.answer = raft::Answer{Code::NotPermitted, {}};
@@ -151,7 +162,7 @@ void Coordinator::apply(store::Transaction& t, raft::Time now, const raft::Comma
         Moves::erase(t, {id});
         touched_.insert(moveHolder(t));
     }
-    for (const auto& name : names) {            // who waited for these names
+    for (const auto& name : names) { // who waited for these names
         const TxnId waiting = firstOf(t, name);
         if (waiting.value == 0) continue;
         auto other = Txns::get(t, {waiting});
@@ -174,15 +185,14 @@ std::optional<raft::Answer> Coordinator::query(const store::Reader& r, raft::Tim
     Txns::scan(r, Txns::All{}, [&](const TxnKey& key, const Txn& row) {
         (row.started ? reply.running : reply.waiting)++;
         if (row.retries > 3 && reply.stuck.size() < 100)
-            reply.stuck.push_back("txn=" + std::to_string(key.txn.value) + " phase=" + std::to_string(row.phase) + " retries=" + std::to_string(row.retries));
+            reply.stuck.push_back("txn=" + std::to_string(key.txn.value) + " phase=" + std::to_string(row.phase) +
+                                  " retries=" + std::to_string(row.retries));
         return true;
     });
     return raft::Answer{{}, wire::encode(reply)};
 }
 
-void Coordinator::started(const store::Reader&, raft::Time, raft::Leader&) {
-    stopped();
-}
+void Coordinator::started(const store::Reader&, raft::Time, raft::Leader&) { stopped(); }
 
 void Coordinator::stopped() {
     flights_.clear();
@@ -202,15 +212,15 @@ void Coordinator::drive(const store::Reader& r, raft::Time now, TxnId id, raft::
         return;
     }
     if (!row->started) return;
-    if (auto f = flights_.find(id); f != flights_.end() && f->second.step == row->step) return;    // under way
+    if (auto f = flights_.find(id); f != flights_.end() && f->second.step == row->step) return; // under way
     if (now.age < row->not_before) {
-        touched_.insert(id);                    // look again at the next tick
+        touched_.insert(id); // look again at the next tick
         return;
     }
     const Due next = due(*row);
     if (next.what == Due::What::kAnswer) return;
     if (next.what == Due::What::kWalk) {
-        if (moveHolder(r) != id) {              // touched again when the lock is free
+        if (moveHolder(r) != id) { // touched again when the lock is free
             PROBE("a directory move waits for the move lock");
             return;
         }
@@ -218,7 +228,7 @@ void Coordinator::drive(const store::Reader& r, raft::Time now, TxnId id, raft::
         flights_[id] = flight;
         shard::GetParent ask;
         ask.dir = flight.at;
-        if (flight.at == flight.avoid) {        // into itself
+        if (flight.at == flight.avoid) { // into itself
             WalkDone done;
             done.txn = id;
             done.step = row->step;
@@ -238,7 +248,7 @@ void Coordinator::drive(const store::Reader& r, raft::Time now, TxnId id, raft::
         return;
     }
     flights_[id] = Flight{row->step, {}, {}, 0, false};
-    if (!hasShard(r, next.send.to)) {           // nobody would ever answer: an id of the request is made up
+    if (!hasShard(r, next.send.to)) { // nobody would ever answer: an id of the request is made up
         StepDone done;
         done.txn = id;
         done.step = row->step;
@@ -281,7 +291,7 @@ void Coordinator::heard(const store::Reader& r, raft::Time, u64 token, const Res
         StepDone done;
         done.txn = id;
         done.step = step;
-        if (reply && reply->size() > kMaxStepReply) done.reply.value = {};     // nothing of ours: does not decode
+        if (reply && reply->size() > kMaxStepReply) done.reply.value = {}; // nothing of ours: does not decode
         else if (reply) done.reply.value = *reply;
         else done.error = reply.error();
         leader.propose(wire::encode(Request{done}));
@@ -301,9 +311,11 @@ void Coordinator::heard(const store::Reader& r, raft::Time, u64 token, const Res
             if (f.at == f.avoid) {
                 PROBE("a walk up finds the directory that moves");
                 done.loop = true;
-            } else if (!f.at.wellFormed() || !f.at.isDirectory()) done.error = Error(Code::NotFound, "a directory on the way up is gone");
+            } else if (!f.at.wellFormed() || !f.at.isDirectory())
+                done.error = Error(Code::NotFound, "a directory on the way up is gone");
             else if (++f.depth > kMaxDepth) done.error = Error(Code::Invalid, "the directories are nested too deeply");
-            else if (f.at != kRoot && !hasShard(r, f.at.shard())) done.error = Error(Code::NotFound, "a directory on the way up is nowhere");
+            else if (f.at != kRoot && !hasShard(r, f.at.shard()))
+                done.error = Error(Code::NotFound, "a directory on the way up is nowhere");
             else if (f.at != kRoot) {
                 shard::GetParent ask;
                 ask.dir = f.at;
@@ -317,21 +329,23 @@ void Coordinator::heard(const store::Reader& r, raft::Time, u64 token, const Res
 
 void Coordinator::format(store::Transaction& t, raft::Time, std::string_view config) {
     Meta meta;
-    if (!wire::decode(config, meta.config)) return;     // shards 0: every request is answered Unavailable
+    if (!wire::decode(config, meta.config)) return; // shards 0: every request is answered Unavailable
     Metas::put(t, {}, meta);
 }
 
 std::vector<std::string> problems(const store::Reader& r) {
     std::vector<std::string> found;
     Names::scan(r, Names::All{}, [&](const NameKey& key, const Nothing&) {
-        if (!Txns::has(r, {key.txn})) found.push_back("name \"" + key.name + "\" is kept by txn " + std::to_string(key.txn.value) + ", which has ended");
+        if (!Txns::has(r, {key.txn}))
+            found.push_back("name \"" + key.name + "\" is kept by txn " + std::to_string(key.txn.value) + ", which has ended");
         return true;
     });
     Moves::scan(r, Moves::All{}, [&](const TxnKey& key, const Nothing&) {
-        if (!Txns::has(r, key)) found.push_back("the move lock is kept by txn " + std::to_string(key.txn.value) + ", which has ended");
+        if (!Txns::has(r, key))
+            found.push_back("the move lock is kept by txn " + std::to_string(key.txn.value) + ", which has ended");
         return true;
     });
     return found;
 }
 
-}  // namespace skua::cdc
+} // namespace skua::cdc

@@ -24,9 +24,9 @@ namespace skua::cdc {
 // One after the other of a transaction; the leader waits this long (age) before it asks again after an
 // unexpected answer past the point of no return.
 inline constexpr u64 kRetryNs = 100 * kMillisecond, kRetryMostNs = 10 * kSecond;
-inline constexpr u32 kMaxRunning = 10'000;      // more are answered Busy before they are logged
+inline constexpr u32 kMaxRunning = 10'000; // more are answered Busy before they are logged
 inline constexpr std::size_t kMaxStepReply = 64u << 10;
-inline constexpr u32 kMaxDepth = 4096;          // of a walk: paths have at most 4,096 bytes
+inline constexpr u32 kMaxDepth = 4096; // of a walk: paths have at most 4,096 bytes
 
 class Coordinator final : public raft::StateMachine {
 public:
@@ -37,14 +37,15 @@ public:
     void started(const store::Reader& r, raft::Time now, raft::Leader& leader) override;
     void stopped() override;
     void lead(const store::Reader& r, raft::Time now, raft::Leader& leader) override;
-    void heard(const store::Reader& r, raft::Time now, u64 token, const Result<std::string>& reply, raft::Leader& leader) override;
+    void heard(const store::Reader& r, raft::Time now, u64 token, const Result<std::string>& reply,
+               raft::Leader& leader) override;
     void format(store::Transaction& t, raft::Time now, std::string_view config) override;
 
 private:
     // What the leader has under way for a transaction; forgotten with the leadership.
     struct Flight {
         u32 step = 0;
-        InodeId at, avoid;              // of a walk
+        InodeId at, avoid; // of a walk
         u32 depth = 0;
         bool walking = false;
     };
@@ -57,16 +58,16 @@ private:
     TxnId lowestUnfinished(const store::Reader& r);
     TxnId moveHolder(const store::Reader& r) const;
 
-    std::set<TxnId> touched_;           // to look at in the next lead(); all rows after a change of leader
+    std::set<TxnId> touched_; // to look at in the next lead(); all rows after a change of leader
     std::map<TxnId, Flight> flights_;
-    std::map<u64, Call> calls_;         // by token
+    std::map<u64, Call> calls_; // by token
     u64 lastToken_ = 0;
-    TxnId lowest_;                      // no row is below: scans begin here and not among the tombstones
-    u32 waiting_ = 0;                   // rows that have not started; counted anew with all_
-    bool all_ = true;                   // touched_ is not complete: look at every row
+    TxnId lowest_;    // no row is below: scans begin here and not among the tombstones
+    u32 waiting_ = 0; // rows that have not started; counted anew with all_
+    bool all_ = true; // touched_ is not complete: look at every row
 };
 
 // What is always true of the rows; problems in words (tests, fsck).
 std::vector<std::string> problems(const store::Reader& r);
 
-}  // namespace skua::cdc
+} // namespace skua::cdc

@@ -8,29 +8,36 @@ namespace skua::cdc {
 
 namespace {
 
-template <class T> inline constexpr bool kBegins = std::is_same_v<T, MakeDir> || std::is_same_v<T, RemoveDir> || std::is_same_v<T, Rename> ||
-                                                   std::is_same_v<T, Link> || std::is_same_v<T, Exchange> || std::is_same_v<T, UndeleteDir>;
+template <class T>
+inline constexpr bool kBegins = std::is_same_v<T, MakeDir> || std::is_same_v<T, RemoveDir> || std::is_same_v<T, Rename> ||
+                                std::is_same_v<T, Link> || std::is_same_v<T, Exchange> || std::is_same_v<T, UndeleteDir>;
 
 // Calls f with the request of a row; only kinds that begin transactions are in rows.
-template <class F> auto withRequest(const Txn& t, F&& f) {
+template <class F>
+auto withRequest(const Txn& t, F&& f) {
     using R = decltype(f(std::declval<const MakeDir&>()));
     auto request = requestOf(t);
-    CHECK(request);     // it decoded when it was logged
-    return std::visit([&](const auto& op) -> R {
-        if constexpr (kBegins<std::remove_cvref_t<decltype(op)>>) return f(op);
-        else { CHECK(!"a row holds only requests that begin transactions"); }
-    }, *request);
+    CHECK(request); // it decoded when it was logged
+    return std::visit(
+        [&](const auto& op) -> R {
+            if constexpr (kBegins<std::remove_cvref_t<decltype(op)>>) return f(op);
+            else { CHECK(!"a row holds only requests that begin transactions"); }
+        },
+        *request);
 }
 
-constexpr u8 kAllUndone = 255;     // a phase, going backwards: behind the first
+constexpr u8 kAllUndone = 255; // a phase, going backwards: behind the first
 
-template <class Op> using ScriptOf = Script<std::remove_cvref_t<Op>>;
+template <class Op>
+using ScriptOf = Script<std::remove_cvref_t<Op>>;
 
 Next nextOf(const Txn& t) {
-    return withRequest(t, [&](const auto& op) { return t.back ? ScriptOf<decltype(op)>::backward(t, op) : ScriptOf<decltype(op)>::forward(t, op); });
+    return withRequest(t, [&](const auto& op) {
+        return t.back ? ScriptOf<decltype(op)>::backward(t, op) : ScriptOf<decltype(op)>::forward(t, op);
+    });
 }
 
-}  // namespace
+} // namespace
 
 Result<Request> requestOf(const Txn& t) {
     Request request;
@@ -43,11 +50,13 @@ bool beginsTransaction(const Request& request) {
 }
 
 Result<> checkRequest(const Request& request) {
-    return std::visit([](const auto& op) -> Result<> {
-        using Op = std::remove_cvref_t<decltype(op)>;
-        if constexpr (kBegins<Op>) return Script<Op>::check(op);
-        else return Ok{};
-    }, request);
+    return std::visit(
+        [](const auto& op) -> Result<> {
+            using Op = std::remove_cvref_t<decltype(op)>;
+            if constexpr (kBegins<Op>) return Script<Op>::check(op);
+            else return Ok{};
+        },
+        request);
 }
 
 Due due(Txn& t) {
@@ -64,7 +73,7 @@ Due due(Txn& t) {
 }
 
 void took(Txn& t, const Error& error, const std::string& reply, raft::Time now) {
-    t.step++;                                   // whatever is asked next is another step
+    t.step++; // whatever is asked next is another step
     Error why = error;
     if (t.back) {
         // Undoing is idempotent and cannot fail for a good reason: ask until it is done.
@@ -78,7 +87,7 @@ void took(Txn& t, const Error& error, const std::string& reply, raft::Time now) 
         else t.phase--;
         return;
     }
-    bool done = why.code == Code::Ok;           // did this phase itself happen?
+    bool done = why.code == Code::Ok; // did this phase itself happen?
     if (done) {
         auto used = withRequest(t, [&](const auto& op) -> Result<> {
             // It has happened, whatever its reply looks like.
@@ -101,7 +110,7 @@ void took(Txn& t, const Error& error, const std::string& reply, raft::Time now) 
     t.failure = why;
     t.back = true;
     t.retries = 0;
-    if (done) return;                           // undo this phase too
+    if (done) return; // undo this phase too
     if (t.phase == 0) t.phase = kAllUndone;
     else t.phase--;
 }
@@ -111,4 +120,4 @@ raft::Answer answerOf(const Txn& t) {
     return {{}, withRequest(t, [&](const auto& op) { return ScriptOf<decltype(op)>::reply(t, op); })};
 }
 
-}  // namespace skua::cdc
+} // namespace skua::cdc

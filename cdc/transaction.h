@@ -15,8 +15,8 @@ Result<> checkRequest(const Request& request);
 // What the row's current phase is to do now. Skips phases that have nothing to do by moving `t` on.
 struct Due {
     enum class What : u8 { kStep, kWalk, kAnswer } what{};
-    Send send;                  // kStep
-    Walk walk;                  // kWalk
+    Send send; // kStep
+    Walk walk; // kWalk
 };
 Due due(Txn& t);
 
@@ -26,4 +26,4 @@ void took(Txn& t, const Error& error, const std::string& reply, raft::Time now);
 // The client's answer of a transaction that is due kAnswer.
 raft::Answer answerOf(const Txn& t);
 
-}  // namespace skua::cdc
+} // namespace skua::cdc

@@ -13,17 +13,22 @@ Task<> reportBadBlock(Metadata& metadata, BlockServiceId service, BlockId block)
     auto told = co_await metadata.reportBad(service, block);
     static log::OncePerSecond often;
     if (often.allow())
-        log::warn("bad block reported service={} content={} told={}{}", service.value, block.content.value, told.has_value(), often.skipped());
+        log::warn("bad block reported service={} content={} told={}{}", service.value, block.content.value, told.has_value(),
+                  often.skipped());
     co_return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 Client::Client(Clock& clock_, net::Transport& transport, ClientOptions options_)
-    : clock(clock_), options(std::move(options_)), cluster(clock_, transport, options.registry, Random(options.seed * 4 + 1)),
+    : clock(clock_),
+      options(std::move(options_)),
+      cluster(clock_, transport, options.registry, Random(options.seed * 4 + 1)),
       services(clock_, transport, cluster, Random(options.seed * 4 + 2)),
       metadata(clock_, transport, cluster, options.client, Random(options.seed * 4 + 3), options.limits),
-      blocks(kPooledBlock, kPooledBlocks), spanBudget(options.span_budget), readAheadBudget(options.read_ahead_budget) {
+      blocks(kPooledBlock, kPooledBlocks),
+      spanBudget(options.span_budget),
+      readAheadBudget(options.read_ahead_budget) {
     services.setReport([this](BlockServiceId service, BlockId block) { return reportBadBlock(metadata, service, block); });
 }
 
@@ -63,4 +68,4 @@ Error withPath(const Error& error, std::string_view path) {
     return e;
 }
 
-}  // namespace skua::client
+} // namespace skua::client

@@ -7,7 +7,7 @@ namespace skua::client {
 
 namespace {
 
-constexpr u64 kPollLimit = 30 * kSecond;        // the registry answers a waiting GetMap earlier
+constexpr u64 kPollLimit = 30 * kSecond; // the registry answers a waiting GetMap earlier
 constexpr u64 kHintEvery = 5 * kSecond, kHintUsed = 10 * kSecond, kHintPause = 200 * kMillisecond;
 
 net::CallerLimits limitsOf(u64 attempt_ns, u64 total_ns) {
@@ -17,7 +17,7 @@ net::CallerLimits limitsOf(u64 attempt_ns, u64 total_ns) {
     return limits;
 }
 
-}  // namespace
+} // namespace
 
 Cluster::Cluster(Clock& clock, net::Transport& transport, std::vector<std::string> registry, Random random)
     : clock_(clock),
@@ -203,4 +203,4 @@ void Cluster::suspect(GroupId group) {
     if (group != kRegistryGroup) suspectMap();
 }
 
-}  // namespace skua::client
+} // namespace skua::client

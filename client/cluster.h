@@ -24,11 +24,11 @@ namespace skua::client {
 // One disk, as far as placing and reading blocks needs to know.
 struct Service {
     BlockServiceId id;
-    net::Address address;               // empty: its server is not registered
+    net::Address address; // empty: its server is not registered
     std::string domain, disk_class;
     Incarnation incarnation;
     registry::DiskState state{};
-    bool up = true;                     // the registry heard of it lately; true where there is no hint
+    bool up = true; // the registry heard of it lately; true where there is no hint
     u64 capacity = 0, free = 0, used = 0;
 };
 
@@ -38,8 +38,8 @@ public:
     ~Cluster() override = default;
 
     void start();
-    void stop();                        // ends the tasks soon
-    Task<> stopped();                   // when they have ended
+    void stop();      // ends the tasks soon
+    Task<> stopped(); // when they have ended
     // Unavailable: no map within the limit; the detail names the addresses that were tried.
     Task<Result<>> waitForMap(u64 limit_ns);
     // Asks for map and hints now.
@@ -65,8 +65,8 @@ public:
     void suspect(GroupId group) override;
 
 private:
-    Task<> follow();                    // long polls for newer maps
-    Task<> hint();                      // hints, while they are used
+    Task<> follow(); // long polls for newer maps
+    Task<> hint();   // hints, while they are used
     Task<Result<>> ask(bool wait);
     void install(registry::GetMap::Reply&& reply);
 
@@ -74,15 +74,15 @@ private:
     std::vector<net::Address> registry_;
     net::GroupCaller caller_, poller_;
     registry::ClusterMap map_;
-    std::map<u32, net::Address> addresses_;         // by server
+    std::map<u32, net::Address> addresses_; // by server
     std::map<u32, std::vector<net::Address>> groups_;
     std::map<u32, Service> services_;
     std::map<u32, registry::ServerHint> serverHints_;
     u64 edition_ = 0;
     bool stopping_ = false, started_ = false;
-    Monotonic used_, asked_;                        // services() last called; hints last heard
+    Monotonic used_, asked_; // services() last called; hints last heard
     Event arrived_, wake_, stop_;
     TaskGroup tasks_;
 };
 
-}  // namespace skua::client
+} // namespace skua::client

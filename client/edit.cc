@@ -12,9 +12,9 @@ namespace skua::client {
 
 namespace {
 
-constexpr int kTries = 30;                      // against others who edit the same file
+constexpr int kTries = 30; // against others who edit the same file
 constexpr u64 kWorthAHole = 64u << 10;
-constexpr u64 kMergeLast = 1u << 20;            // a last span up to this long is written anew with what follows it
+constexpr u64 kMergeLast = 1u << 20; // a last span up to this long is written anew with what follows it
 constexpr u64 kStep = 1u << 20;
 constexpr std::size_t kInFlight = 2;
 
@@ -100,7 +100,7 @@ private:
     Edit& edit_;
     Policy policy_;
     NewId id_;
-    std::vector<EditPiece> appended_;           // `append`, where it goes this time
+    std::vector<EditPiece> appended_; // `append`, where it goes this time
     std::optional<Picture> picture_;
     std::vector<Range> dirty_;
     std::deque<SpanWriter> writers_;
@@ -169,9 +169,7 @@ Task<Result<Attributes>> Editor::once() {
     CO_TRY(id_, co_await client_.metadata.reservations().take(edit_.inode.shard()));
     std::vector<shard::SpanWithProofs> puts;
     const std::vector<Range> regions = merged(std::move(touched));
-    for (const Range& region : regions) {
-        CO_TRY_OK(co_await writeRegion(base, region, puts));
-    }
+    for (const Range& region : regions) { CO_TRY_OK(co_await writeRegion(base, region, puts)); }
     CO_TRY_OK(co_await settle(0, puts));
     std::sort(puts.begin(), puts.end(), [](const auto& a, const auto& b) { return a.span.offset < b.span.offset; });
     const u64 covered = was_inline ? 0 : base.size();
@@ -208,7 +206,9 @@ Task<Result<>> Editor::bytesOf(FileReader& base, u64 from, std::span<u8> into) {
         const u64 n = std::min<u64>(into.size() - done, paint.end - at);
         switch (paint.from) {
             case Paint::From::kZero: std::memset(into.data() + done, 0, n); break;
-            case Paint::From::kPiece: std::memcpy(into.data() + done, paint.piece->bytes.data() + (at - paint.piece->offset), n); break;
+            case Paint::From::kPiece:
+                std::memcpy(into.data() + done, paint.piece->bytes.data() + (at - paint.piece->offset), n);
+                break;
             case Paint::From::kBase: {
                 const std::span<u8> part = into.subspan(done, n);
                 CO_TRY(const u64 got, co_await base.read(at, part));
@@ -239,7 +239,8 @@ Task<Result<>> Editor::writeRegion(FileReader& base, Range region, std::vector<s
         if (zero && end - at >= kWorthAHole) {
             const Range before{run, at};
             CO_TRY_OK(co_await writeRun(base, before, puts));
-            if (!puts.empty() && puts.back().span.geometry.hole() && puts.back().span.end() == at) puts.back().span.hole_length += end - at;
+            if (!puts.empty() && puts.back().span.geometry.hole() && puts.back().span.end() == at)
+                puts.back().span.hole_length += end - at;
             else puts.push_back(holeSpan(at, end - at));
             run = end;
         }
@@ -307,7 +308,7 @@ Task<Result<Attributes>> Editor::commit(const Attributes& base, u64 covered, std
     }
 }
 
-}  // namespace
+} // namespace
 
 Task<Result<Attributes>> editFile(Client& client, Edit edit) {
     Editor editor(client, edit);
@@ -315,12 +316,11 @@ Task<Result<Attributes>> editFile(Client& client, Edit edit) {
     co_return done;
 }
 
-Task<Result<Attributes>> replaceContent(Client& client, InodeId inode, Policy policy, std::vector<Buffer> bytes, std::optional<Wall> mtime) {
+Task<Result<Attributes>> replaceContent(Client& client, InodeId inode, Policy policy, std::vector<Buffer> bytes,
+                                        std::optional<Wall> mtime) {
     if (policy.scheme.empty()) policy = client.cluster.defaultPolicy();
     FileWriter writer(client, std::move(policy), inode.shard());
-    for (const Buffer& b : bytes) {
-        CO_TRY_OK(co_await writer.append(b.span()));
-    }
+    for (const Buffer& b : bytes) { CO_TRY_OK(co_await writer.append(b.span())); }
     shard::SetContent request;
     CO_TRY(request.content, co_await writer.finish());
     request.inode = inode;
@@ -330,4 +330,4 @@ Task<Result<Attributes>> replaceContent(Client& client, InodeId inode, Policy po
     co_return done;
 }
 
-}  // namespace skua::client
+} // namespace skua::client

@@ -6,14 +6,14 @@ namespace skua::client {
 
 namespace {
 constexpr u32 kMaxDepth = 2048;
-constexpr u64 kAtOnce = 32;             // names being removed or brought back
-}  // namespace
+constexpr u64 kAtOnce = 32; // names being removed or brought back
+} // namespace
 
 // What the tasks of one undelete share.
 struct FileSystem::Undeleting {
     Semaphore permits{kAtOnce};
     u64 done = 0;
-    Error error;                        // of one that failed; the others under way are finished
+    Error error; // of one that failed; the others under way are finished
 };
 
 Task<> FileSystem::removeName(InodeId dir, std::string name, InodeId inode, std::string path, Removing& removing) {
@@ -22,7 +22,8 @@ Task<> FileSystem::removeName(InodeId dir, std::string name, InodeId inode, std:
     auto gone = co_await client_.metadata.unlinkEntry(dir, name, inode);
     if (gone && removing.now) {
         auto purged = co_await client_.metadata.purgeEntry(dir, name, gone->until);
-        if (!purged && purged.code() != Code::NotFound && removing.error.code == Code::Ok) removing.error = withPath(purged.error(), path);
+        if (!purged && purged.code() != Code::NotFound && removing.error.code == Code::Ok)
+            removing.error = withPath(purged.error(), path);
     }
     removing.permits.release();
     if (gone) {
@@ -232,4 +233,4 @@ Task<Result<u64>> FileSystem::purge(std::string path) {
     co_return done;
 }
 
-}  // namespace skua::client
+} // namespace skua::client

@@ -7,8 +7,12 @@
 
 namespace skua::client {
 
-Metadata::Metadata(Clock& clock, net::Transport& transport, Cluster& cluster, ClientId client, Random random, net::CallerLimits limits)
-    : clock_(clock), cluster_(cluster), caller_(clock, transport, cluster, client, random, limits), reservations_(clock, caller_) {}
+Metadata::Metadata(Clock& clock, net::Transport& transport, Cluster& cluster, ClientId client, Random random,
+                   net::CallerLimits limits)
+    : clock_(clock),
+      cluster_(cluster),
+      caller_(clock, transport, cluster, client, random, limits),
+      reservations_(clock, caller_) {}
 
 // --- reads ---------------------------------------------------------------------------------------------
 
@@ -41,7 +45,8 @@ Task<> Metadata::getAttrsOf(ShardId shard, std::vector<InodeId> inodes, std::vec
     for (std::size_t from = 0; from < inodes.size(); from += kAtOnce) {
         const std::size_t to = std::min(from + kAtOnce, inodes.size());
         shard::GetAttr request;
-        request.inodes.assign(inodes.begin() + static_cast<std::ptrdiff_t>(from), inodes.begin() + static_cast<std::ptrdiff_t>(to));
+        request.inodes.assign(inodes.begin() + static_cast<std::ptrdiff_t>(from),
+                              inodes.begin() + static_cast<std::ptrdiff_t>(to));
         auto reply = co_await caller_.query(groupOf(shard), request);
         if (!reply) {
             error = reply.error();
@@ -62,7 +67,8 @@ Task<Result<std::vector<std::optional<Attributes>>>> Metadata::getAttrs(std::vec
     std::vector<std::optional<Attributes>> all(inodes.size());
     Error error;
     TaskGroup group;
-    for (auto& [shard, of] : by_shard) group.spawn(getAttrsOf(ShardId{shard}, std::move(of.first), std::move(of.second), all, error));
+    for (auto& [shard, of] : by_shard)
+        group.spawn(getAttrsOf(ShardId{shard}, std::move(of.first), std::move(of.second), all, error));
     (void)co_await group.all();
     if (error.code != Code::Ok) co_return error;
     co_return all;
@@ -227,7 +233,8 @@ Task<Result<shard::GetPolicy::Reply>> Metadata::getPolicy(InodeId dir) {
 Task<Result<Policy>> Metadata::policyOf(InodeId dir) {
     constexpr u64 kRemember = 10 * kSecond;
     constexpr std::size_t kMost = 4096;
-    if (auto known = policies_.find(dir.value); known != policies_.end() && clock_.now().value - known->second.at.value < kRemember)
+    if (auto known = policies_.find(dir.value);
+        known != policies_.end() && clock_.now().value - known->second.at.value < kRemember)
         co_return known->second.policy;
     CO_TRY(auto reply, co_await getPolicy(dir));
     if (policies_.size() >= kMost) policies_.clear();
@@ -286,4 +293,4 @@ Task<Result<>> Metadata::walkPolicy(InodeId dir, Policy parent, u64& changed, u3
     co_return Ok{};
 }
 
-}  // namespace skua::client
+} // namespace skua::client

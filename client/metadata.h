@@ -17,23 +17,25 @@
 
 namespace skua::client {
 
-struct Owner { u32 uid = 0, gid = 0; };
+struct Owner {
+    u32 uid = 0, gid = 0;
+};
 
 struct Entry {
     InodeId inode;
-    Wall edge;                          // when the name came to name it
+    Wall edge; // when the name came to name it
     Attributes attributes;
 };
 struct RenameFlags {
     bool no_replace = false;
     bool exchange = false;
-    bool hold = false;                  // the replaced one is open here
+    bool hold = false; // the replaced one is open here
 };
 // One thing that a name was, or that a file contained.
 struct Version {
     enum class Kind : u8 { kEntry, kContent } kind{};
     std::string name;
-    InodeId inode;                      // of the entry, or the file that has the content
+    InodeId inode; // of the entry, or the file that has the content
     Wall until, purge, mtime;
     u64 size = 0;
     bool directory = false;
@@ -46,9 +48,9 @@ public:
     Reservations& reservations() { return reservations_; }
 
     // --- reads -----------------------------------------------------------------------------------------
-    Task<Result<Entry>> lookup(InodeId dir, std::string name);          // attributes from wherever they live
-    Task<Result<Attributes>> getAttr(InodeId inode);                    // NotFound: no such inode (any more)
-    Task<Result<std::vector<std::optional<Attributes>>>> getAttrs(std::vector<InodeId> inodes);     // shards in parallel
+    Task<Result<Entry>> lookup(InodeId dir, std::string name); // attributes from wherever they live
+    Task<Result<Attributes>> getAttr(InodeId inode);           // NotFound: no such inode (any more)
+    Task<Result<std::vector<std::optional<Attributes>>>> getAttrs(std::vector<InodeId> inodes); // shards in parallel
     // `attributes`: those of entries that live elsewhere are fetched too (a vanished one stays empty).
     Task<Result<shard::ReadDir::Reply>> readDir(InodeId dir, u64 cookie, u32 limit, bool attributes = false);
     Task<Result<shard::Open::Reply>> open(InodeId inode);
@@ -57,7 +59,7 @@ public:
     Task<Result<std::string>> getXattr(InodeId inode, std::string name);
     Task<Result<std::vector<std::string>>> listXattr(InodeId inode);
     Task<Result<InodeId>> getParent(InodeId dir);
-    Task<Result<shard::Usage::Reply>> usage();                          // of all shards together
+    Task<Result<shard::Usage::Reply>> usage(); // of all shards together
 
     // --- names -----------------------------------------------------------------------------------------
     Task<Result<Attributes>> mkdir(InodeId dir, std::string name, u32 mode, Owner owner);
@@ -106,7 +108,10 @@ private:
                       std::vector<std::optional<Attributes>>& into, Error& error);
     Task<> usageOf(ShardId shard, shard::Usage::Reply& sum, Error& error);
 
-    struct Remembered { Policy policy; Monotonic at; };
+    struct Remembered {
+        Policy policy;
+        Monotonic at;
+    };
     Clock& clock_;
     Cluster& cluster_;
     net::GroupCaller caller_;
@@ -114,4 +119,4 @@ private:
     std::map<u64, Remembered> policies_;
 };
 
-}  // namespace skua::client
+} // namespace skua::client

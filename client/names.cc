@@ -1,7 +1,7 @@
 // The part of Metadata that makes, moves and removes names, and looks into their past.
-#include "client/metadata.h"
-#include <algorithm>
 #include "core/data/names.h"
+#include <algorithm>
+#include "client/metadata.h"
 
 namespace skua::client {
 
@@ -31,8 +31,8 @@ Task<Result<InodeId>> Metadata::unlink(InodeId dir, std::string name, InodeId ex
     co_return reply.inode;
 }
 
-Task<Result<InodeId>> Metadata::rename(InodeId from_dir, std::string from_name, InodeId to_dir, std::string to_name, InodeId moved,
-                                       RenameFlags flags) {
+Task<Result<InodeId>> Metadata::rename(InodeId from_dir, std::string from_name, InodeId to_dir, std::string to_name,
+                                       InodeId moved, RenameFlags flags) {
     CO_TRY_OK(checkName(from_name));
     CO_TRY_OK(checkName(to_name));
     if (flags.exchange) {
@@ -77,7 +77,9 @@ Task<Result<Attributes>> Metadata::link(InodeId inode, InodeId dir, std::string 
     CO_TRY_OK(co_await caller_.mutate(kCoordinatorGroup, request));
     auto now = co_await getAttr(inode);
     // Unavailable would say that nothing has happened.
-    if (!now) co_return Error(Code::OutcomeUnknown, "the name was made, the file's attributes cannot be read: " + now.error().message());
+    if (!now)
+        co_return Error(Code::OutcomeUnknown,
+                        "the name was made, the file's attributes cannot be read: " + now.error().message());
     co_return now;
 }
 
@@ -180,7 +182,8 @@ Task<Result<std::vector<shard::PastEntry>>> Metadata::listPast(InodeId dir) {
     }
 }
 
-Task<Result<InodeId>> Metadata::undelete(InodeId dir, std::string name, Wall until, InodeId inode, InodeId to_dir, std::string to_name) {
+Task<Result<InodeId>> Metadata::undelete(InodeId dir, std::string name, Wall until, InodeId inode, InodeId to_dir,
+                                         std::string to_name) {
     CO_TRY_OK(checkName(name));
     CO_TRY_OK(checkName(to_name));
     if (inode.isDirectory()) {
@@ -213,4 +216,4 @@ Task<Result<>> Metadata::purgeContent(InodeId inode, Wall until) {
     co_return Ok{};
 }
 
-}  // namespace skua::client
+} // namespace skua::client

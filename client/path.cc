@@ -1,8 +1,8 @@
 #include "client/path.h"
 
 #include <deque>
-#include "core/data/names.h"
 #include "client/client.h"
+#include "core/data/names.h"
 
 namespace skua::client {
 
@@ -46,7 +46,7 @@ namespace {
 
 struct Step {
     std::string name;
-    Attributes attributes;          // of the directory
+    Attributes attributes; // of the directory
 };
 
 std::string textOf(const std::vector<Step>& way) {
@@ -60,7 +60,7 @@ bool meansDirectory(std::string_view path) {
     return path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..") || path == "." || path == "..";
 }
 
-}  // namespace
+} // namespace
 
 Task<Result<Place>> resolve(Metadata& metadata, std::string path, Follow follow) {
     auto split = splitPath(path);
@@ -139,4 +139,4 @@ Task<Result<Place>> resolveExisting(Metadata& metadata, std::string path, Follow
     co_return place;
 }
 
-}  // namespace skua::client
+} // namespace skua::client

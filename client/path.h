@@ -14,13 +14,13 @@ namespace skua::client {
 inline constexpr std::size_t kMaxPath = 4096;
 inline constexpr int kMaxLinksFollowed = 40;
 
-enum class Follow : u8 { kLast, kNotLast };     // a symlink at the end: followed, or what is meant
+enum class Follow : u8 { kLast, kNotLast }; // a symlink at the end: followed, or what is meant
 
 struct Place {
-    InodeId dir;                                // where the last name is; the root: none
-    std::string name;                           // empty: the root itself
-    std::optional<Attributes> attributes;       // none: the name is free (its directory exists)
-    std::string path;                           // cleaned, absolute
+    InodeId dir;                          // where the last name is; the root: none
+    std::string name;                     // empty: the root itself
+    std::optional<Attributes> attributes; // none: the name is free (its directory exists)
+    std::string path;                     // cleaned, absolute
     bool exists() const { return attributes.has_value(); }
     bool isDirectory() const { return attributes && attributes->inode.isDirectory(); }
 };
@@ -33,7 +33,7 @@ Task<Result<Place>> resolveExisting(Metadata& metadata, std::string path, Follow
 // "/a//b/./c/" -> {"a","b","c"}; ".." stays. Invalid, NameTooLong.
 Result<std::vector<std::string>> splitPath(std::string_view path);
 std::string joinPath(std::string_view dir, std::string_view name);
-std::string parentOf(std::string_view path);    // "/" of "/"
+std::string parentOf(std::string_view path); // "/" of "/"
 std::string lastName(std::string_view path);
 
-}  // namespace skua::client
+} // namespace skua::client

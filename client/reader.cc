@@ -8,11 +8,11 @@ namespace skua::client {
 
 namespace {
 
-constexpr u32 kSpansAtOnce = 64;                    // asked of the shard
+constexpr u32 kSpansAtOnce = 64; // asked of the shard
 constexpr std::size_t kSpansKept = 2048;
-constexpr u64 kOutOfOrder = 4u << 20;               // reads of a sequential reader may be
-constexpr u64 kReadStep = 8u << 20;                 // read() holds so much at a time
-constexpr u64 kAheadAtOnce = 16u << 20;             // of one large read, under way together
+constexpr u64 kOutOfOrder = 4u << 20;   // reads of a sequential reader may be
+constexpr u64 kReadStep = 8u << 20;     // read() holds so much at a time
+constexpr u64 kAheadAtOnce = 16u << 20; // of one large read, under way together
 constexpr u64 kRetryMin = 50 * kMillisecond, kRetryMax = 1 * kSecond;
 
 const Buffer& zeros() {
@@ -24,7 +24,7 @@ const Buffer& zeros() {
     return all;
 }
 
-}  // namespace
+} // namespace
 
 // Some of a span, in rows; shared with the task that reads it.
 struct FileReader::Chunk {
@@ -37,7 +37,7 @@ struct FileReader::Chunk {
 
     Client& client;
     SpanRecord span;
-    u64 begin = 0, end = 0;         // of the file
+    u64 begin = 0, end = 0; // of the file
     std::vector<Part> parts;
     bool ready = false, started = false;
     Error error;
@@ -74,7 +74,8 @@ struct FileReader::Chunk {
         for (u32 b = 0; b < ranges.size(); b++)
             for (u32 from = ranges[b].from; from < ranges[b].to;) {
                 const u32 to = std::min(ranges[b].to, from / kMaxPiece * kMaxPiece + kMaxPiece);
-                auto same = std::find_if(parts.begin(), parts.end(), [&](const Part& p) { return p.row.from == from && p.row.to == to; });
+                auto same =
+                    std::find_if(parts.begin(), parts.end(), [&](const Part& p) { return p.row.from == from && p.row.to == to; });
                 if (same == parts.end()) {
                     parts.emplace_back();
                     same = parts.end() - 1;
@@ -90,7 +91,10 @@ struct FileReader::Chunk {
 };
 
 FileReader::FileReader(Client& client, shard::Open::Reply opened)
-    : client_(client), attributes_(opened.attributes), inline_(std::move(opened.inline_bytes)), key_(opened.read_key),
+    : client_(client),
+      attributes_(opened.attributes),
+      inline_(std::move(opened.inline_bytes)),
+      key_(opened.read_key),
       readAheadMost_(client.options.read_ahead_most) {
     for (auto& s : opened.spans) spans_[s.offset] = std::move(s);
     if (inline_) inlineBuffer_ = Buffer::copyOf(inline_->value);
@@ -241,7 +245,8 @@ Task<Result<std::vector<Buffer>>> FileReader::some(u64 offset, u64 length, u64 a
             auto loaded = co_await loadSpans(before.offset, true);
             if (auto now = spans_.find(before.offset); loaded && now != spans_.end())
                 for (u32 i = 0; i < before.blocks.size() && i < now->second.blocks.size(); i++)
-                    if (missing & 1ull << i && now->second.blocks[i] == before.blocks[i]) client_.services.reportBad(before.blocks[i].service, before.blocks[i].id);
+                    if (missing & 1ull << i && now->second.blocks[i] == before.blocks[i])
+                        client_.services.reportBad(before.blocks[i].service, before.blocks[i].id);
         }
         if (chunk->error.code == Code::Ok) {
             chunk->slices(offset, std::min(n, chunk->end - offset), out);
@@ -344,4 +349,4 @@ Task<Result<u64>> FileReader::seekHole(u64 offset) {
     co_return size();
 }
 
-}  // namespace skua::client
+} // namespace skua::client

@@ -43,10 +43,10 @@ public:
     const std::optional<Bytes>& inlineBytes() const { return inline_; }
     // Lets go of what was read ahead and not yet asked for: for files that are open and idle.
     void release() { chunks_.clear(); }
-    void setReadAhead(u64 bytes) { readAheadMost_ = bytes; }    // 0: none
+    void setReadAhead(u64 bytes) { readAheadMost_ = bytes; } // 0: none
 
 private:
-    struct Chunk;               // some stripes of one span, being read or read
+    struct Chunk; // some stripes of one span, being read or read
     Task<Result<std::vector<Buffer>>> some(u64 offset, u64 length, u64 ahead_to);
     Task<Result<>> loadSpans(u64 from, bool again);
     std::shared_ptr<Chunk> chunkAt(const SpanRecord& span, u64 offset);
@@ -59,12 +59,12 @@ private:
     Attributes attributes_;
     std::optional<Bytes> inline_;
     Buffer inlineBuffer_;
-    std::map<u64, SpanRecord> spans_;       // by offset
+    std::map<u64, SpanRecord> spans_; // by offset
     ReadKey key_{};
     std::list<std::shared_ptr<Chunk>> chunks_;
-    u64 next_ = 0;                          // where a sequential reader goes on
+    u64 next_ = 0; // where a sequential reader goes on
     u64 window_ = 0, readAheadMost_ = 0;
-    u32 streak_ = 0;                        // sequential reads in a row
+    u32 streak_ = 0; // sequential reads in a row
 };
 
-}  // namespace skua::client
+} // namespace skua::client

@@ -11,7 +11,7 @@ constexpr u64 kKeepEvery = 15 * kMinute;
 // A reservation that nobody used for so long is forgotten rather than trusted: it lapses after an hour.
 constexpr u64 kIdle = 40 * kMinute;
 
-}  // namespace
+} // namespace
 
 Reservations::Reservations(Clock& clock, net::GroupCaller& caller) : clock_(clock), caller_(caller) {}
 
@@ -128,4 +128,4 @@ Task<> Reservations::keepOne(ShardId shard, std::vector<std::shared_ptr<Reservat
     co_return Ok{};
 }
 
-}  // namespace skua::client
+} // namespace skua::client

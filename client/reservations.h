@@ -23,9 +23,9 @@ namespace skua::client {
 struct Reservation {
     ShardId shard;
     ReservationId id;
-    u64 next = 0, end = 0;          // counters
-    u32 blocks = 0;                 // the last block number given out
-    Monotonic kept;                 // when it was taken, used or extended last
+    u64 next = 0, end = 0; // counters
+    u32 blocks = 0;        // the last block number given out
+    Monotonic kept;        // when it was taken, used or extended last
 };
 
 struct NewId {
@@ -41,7 +41,7 @@ struct NewId {
 class Reservations {
 public:
     Reservations(Clock& clock, net::GroupCaller& caller);
-    void start();                   // the task that extends
+    void start(); // the task that extends
     void stop();
     Task<> stopped();
 
@@ -70,4 +70,4 @@ private:
     TaskGroup tasks_;
 };
 
-}  // namespace skua::client
+} // namespace skua::client

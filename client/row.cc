@@ -10,20 +10,20 @@ namespace skua::client {
 
 namespace {
 
-constexpr u64 kCallLimit = 5 * kSecond;             // of one ReadBlock
-constexpr u64 kLateAtMost = 700 * kMillisecond;     // then others are asked, permit or not
+constexpr u64 kCallLimit = 5 * kSecond;         // of one ReadBlock
+constexpr u64 kLateAtMost = 700 * kMillisecond; // then others are asked, permit or not
 
 // Shared with the tasks that ask, which may outlive the reader's interest.
 struct RowJob {
     Client& client;
     Row row;
     std::vector<Buffer> cells;
-    u64 asked = 0, good = 0, bad = 0;               // by block; asked includes the other two
+    u64 asked = 0, good = 0, bad = 0; // by block; asked includes the other two
     u64 missing = 0;
-    u64 late = 0;                                   // asked, and not waited for any more
-    bool away = false;                              // a service could not be reached
-    bool wrong = false;                             // bytes were not what was written
-    bool over = false;                              // the row is read: late answers are let go
+    u64 late = 0;       // asked, and not waited for any more
+    bool away = false;  // a service could not be reached
+    bool wrong = false; // bytes were not what was written
+    bool over = false;  // the row is read: late answers are let go
     std::vector<u64> asked_at;
     Event changed;
 
@@ -53,7 +53,8 @@ Task<> askBlock(std::shared_ptr<RowJob> job, u32 index) {
             job->cells[index] = bytes;
             job->good |= bit;
         } else {
-            log::warn("wrong bytes service={} content={} block={} offset={}", ref.service.value, ref.id.content.value, index, job->row.from);
+            log::warn("wrong bytes service={} content={} block={} offset={}", ref.service.value, ref.id.content.value, index,
+                      job->row.from);
             services.reportBad(ref.service, ref.id);
             job->bad |= bit;
             job->wrong = true;
@@ -127,16 +128,18 @@ Result<> decodeRow(RowJob& job, u32 data, u32 parity) {
         if (lost & 1ull << i) job.cells[i] = net::takePayload(job.length());
         if ((lost | job.good) & 1ull << i) cells[i] = job.cells[i].data();
     }
-    if (!Erasure::of(data, parity).decode(job.good, lost, cells.data(), job.length())) return Error(Code::Corrupt, "too few cells to decode from");
+    if (!Erasure::of(data, parity).decode(job.good, lost, cells.data(), job.length()))
+        return Error(Code::Corrupt, "too few cells to decode from");
     return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 Task<Result<RowCells>> readRow(Client& client, Row row) {
     const u32 data = row.span.geometry.data, parity = row.span.geometry.parity;
     auto job = std::make_shared<RowJob>(client, std::move(row));
-    if (job->blocks() != data + parity || job->blocks() > 64) co_return Error(Code::Corrupt, "a span whose blocks do not fit its scheme");
+    if (job->blocks() != data + parity || job->blocks() > 64)
+        co_return Error(Code::Corrupt, "a span whose blocks do not fit its scheme");
     bool more = true;
     for (;;) {
         const u64 lost = job->row.want & ~job->good;
@@ -149,7 +152,7 @@ Task<Result<RowCells>> readRow(Client& client, Row row) {
         const Sources sources = sourcesOf(*job);
         const u64 before = job->good | job->bad;
         more = askForMore(job, data, sources);
-        if ((job->good | job->bad) != before) continue;     // some were answered at once
+        if ((job->good | job->bad) != before) continue; // some were answered at once
         const u64 running = job->asked & ~job->good & ~job->bad;
         if (running == 0 && !more) {
             job->over = true;
@@ -192,4 +195,4 @@ Task<Result<RowCells>> readRow(Client& client, Row row) {
     co_return got;
 }
 
-}  // namespace skua::client
+} // namespace skua::client

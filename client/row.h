@@ -12,18 +12,18 @@
 namespace skua::client {
 
 struct Row {
-    SpanRecord span;            // not a hole
+    SpanRecord span; // not a hole
     ReadKey key{};
-    u32 from = 0, to = 0;       // of every block: whole pages, at most kMaxPiece apart, within the blocks
-    u64 want = 0;               // bit i: data block i
+    u32 from = 0, to = 0; // of every block: whole pages, at most kMaxPiece apart, within the blocks
+    u64 want = 0;         // bit i: data block i
 };
 struct RowCells {
-    std::vector<Buffer> cells;  // by block; those wanted are there, every page checked or decoded from checked ones
-    u64 missing = 0;            // blocks that their services say they do not have: perhaps they moved
+    std::vector<Buffer> cells; // by block; those wanted are there, every page checked or decoded from checked ones
+    u64 missing = 0;           // blocks that their services say they do not have: perhaps they moved
 };
 
 // Errors: Unavailable (services are away; worth repeating), NotFound (too few are where the span says; fetch
 // it again), Corrupt (too few good ones are left).
 Task<Result<RowCells>> readRow(Client& client, Row row);
 
-}  // namespace skua::client
+} // namespace skua::client

@@ -14,7 +14,7 @@ constexpr u64 kProbeFirst = 1 * kSecond, kProbeMost = 30 * kSecond, kTrustAnswer
 constexpr u64 kReportAgain = 10 * kMinute;
 constexpr std::size_t kReportedMost = 4096;
 
-}  // namespace
+} // namespace
 
 Services::Services(Clock& clock, net::Transport& transport, Cluster& cluster, Random random)
     : clock_(clock), transport_(transport), cluster_(cluster), random_(random) {}
@@ -181,4 +181,4 @@ void Services::reportBad(BlockServiceId service, const BlockId& block) {
     background_.spawn(report_(service, block));
 }
 
-}  // namespace skua::client
+} // namespace skua::client

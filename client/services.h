@@ -4,8 +4,8 @@
 //
 // Latencies and failures are kept per disk. One that failed is doubtful until it answers again (it is probed
 // in the background, after 1 s, doubling to 30 s): readers take others at once, writers place elsewhere.
-// Answers such as NotFound or Corrupt are answers, not failures. Busy is repeated here until the limit. What outlives its caller (hedged reads, slow writes, reports)
-// runs in background(): whoever spawns there owns its state by shared_ptr.
+// Answers such as NotFound or Corrupt are answers, not failures. Busy is repeated here until the limit. What outlives its caller
+// (hedged reads, slow writes, reports) runs in background(): whoever spawns there owns its state by shared_ptr.
 #pragma once
 
 #include <functional>
@@ -21,12 +21,14 @@ class Services {
 public:
     Services(Clock& clock, net::Transport& transport, Cluster& cluster, Random random);
 
-    template <class R> struct Answer {
+    template <class R>
+    struct Answer {
         typename R::Reply reply;
         Buffer payload;
     };
     // NotFound with the service's id: not in the map. Unavailable, OutcomeUnknown: it failed.
-    template <class R> Task<Result<Answer<R>>> ask(BlockServiceId service, R request, Buffer payload, u64 limit_ns) {
+    template <class R>
+    Task<Result<Answer<R>>> ask(BlockServiceId service, R request, Buffer payload, u64 limit_ns) {
         const std::string body = net::encodeRequest(request);
         CO_TRY(net::Message message, co_await call(service, body, std::move(payload), limit_ns));
         Answer<R> answer;
@@ -61,15 +63,17 @@ public:
     Clock& clock() { return clock_; }
     Cluster& cluster() { return cluster_; }
 
-    struct Stats { u64 calls = 0, failures = 0, hedges = 0, degraded = 0, bad_pages = 0, rewritten = 0, left_out = 0; };
+    struct Stats {
+        u64 calls = 0, failures = 0, hedges = 0, degraded = 0, bad_pages = 0, rewritten = 0, left_out = 0;
+    };
     Stats stats;
 
 private:
     struct Health {
-        u64 latency_ns = 0;             // moving average
-        u32 failures = 0;               // in a row
-        Monotonic answered;             // last
-        Monotonic probe_at;             // while failures != 0: when to ask how it is
+        u64 latency_ns = 0; // moving average
+        u32 failures = 0;   // in a row
+        Monotonic answered; // last
+        Monotonic probe_at; // while failures != 0: when to ask how it is
         Monotonic refused_until;
         bool probing = false;
     };
@@ -85,13 +89,13 @@ private:
     std::vector<Candidate> candidates_;
     u64 candidatesEdition_ = ~0ull;
     Monotonic candidatesAt_, refreshedAt_;
-    std::vector<u64> reads_;            // a ring of the last latencies
+    std::vector<u64> reads_; // a ring of the last latencies
     std::size_t nextRead_ = 0;
-    u64 percentile_ = 0;                // the 95th of them; 0: too few
-    u64 hedgeTokens_ = 8 * 20;          // a read earns 1, a hedge costs 20
+    u64 percentile_ = 0;       // the 95th of them; 0: too few
+    u64 hedgeTokens_ = 8 * 20; // a read earns 1, a hedge costs 20
     std::map<BlockId, Monotonic> reported_;
     Report report_;
     TaskGroup background_;
 };
 
-}  // namespace skua::client
+} // namespace skua::client

@@ -23,7 +23,7 @@ struct Attempt {
     Incarnation incarnation;
     BlockId id;
     bool finished = false;
-    bool doubted = false;               // its service had failed lately: it is not waited for long
+    bool doubted = false; // its service had failed lately: it is not waited for long
     Error error;
     Receipt receipt;
 };

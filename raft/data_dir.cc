@@ -31,7 +31,7 @@ Result<> writeDurably(const std::string& path, const std::string& text) {
     return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 Result<DataDir> DataDir::open(const std::string& path, const std::string& kind, const std::string& name, ClusterId cluster) {
     std::error_code ec;
@@ -77,6 +77,8 @@ Result<DataDir> DataDir::open(const std::string& path, const std::string& kind, 
     return dir;
 }
 
-DataDir::~DataDir() { if (lock_ >= 0) ::close(lock_); }
+DataDir::~DataDir() {
+    if (lock_ >= 0) ::close(lock_);
+}
 
-}  // namespace skua::raft
+} // namespace skua::raft

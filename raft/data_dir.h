@@ -26,4 +26,4 @@ private:
     u64 log_ = 0;
 };
 
-}  // namespace skua::raft
+} // namespace skua::raft

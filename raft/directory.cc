@@ -18,7 +18,8 @@ std::vector<net::Address> Directory::membersOf(GroupId group) {
 }
 
 net::Address Directory::addressOf(ServerId server) {
-    for (const auto& row : map_.servers) if (row.id == server) return row.address;
+    for (const auto& row : map_.servers)
+        if (row.id == server) return row.address;
     return {};
 }
 
@@ -54,4 +55,4 @@ Task<> followMap(Clock& clock, net::GroupCaller& caller, Directory& directory, c
     co_return Ok{};
 }
 
-}  // namespace skua::raft
+} // namespace skua::raft

@@ -36,4 +36,4 @@ private:
 // Long-polls the registry for newer maps; ends when `stopping`.
 Task<> followMap(Clock& clock, net::GroupCaller& caller, Directory& directory, const bool& stopping);
 
-}  // namespace skua::raft
+} // namespace skua::raft

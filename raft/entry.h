@@ -9,17 +9,17 @@
 namespace skua::raft {
 
 enum class EntryKind : u8 {
-    kEmpty = 0,                 // begins a term; keeps the age going
-    kCommand = 1,               // a request: apply()
-    kFormat = 2,                // the group's first: Format
-    kMembers = 3,               // who is in the group from here on: Members (group_messages.h)
+    kEmpty = 0,   // begins a term; keeps the age going
+    kCommand = 1, // a request: apply()
+    kFormat = 2,  // the group's first: Format
+    kMembers = 3, // who is in the group from here on: Members (group_messages.h)
 };
 
 struct Entry {
     GroupId group;
     Index index;
     Term term;
-    Wall wall;                  // strictly increasing within the group
+    Wall wall; // strictly increasing within the group
     Age age;
     EntryKind kind{};
     ClientId client;
@@ -43,9 +43,9 @@ struct Applied {
     Age age;
     ClusterId cluster;
     std::vector<Member> members;
-    Bytes config;               // Format's, to tell a repeat from another one
+    Bytes config; // Format's, to tell a repeat from another one
     std::vector<Member> learners;
-    Index configuration;        // of the entry that made the members so
+    Index configuration; // of the entry that made the members so
     FIELDS(index, term, wall, age, cluster, members, config, learners, configuration)
 };
 using AppliedRow = store::Table<'\x01', OnlyKey, Applied>;
@@ -66,15 +66,15 @@ struct ClientKey {
     FIELDS(client)
 };
 struct StoredAnswer {
-    bool pending = false;       // a transaction runs for it
+    bool pending = false; // a transaction runs for it
     Error error;
     Bytes body;
     FIELDS(pending, error, body)
 };
 using Answers = store::Table<'\x02', AnswerKey, StoredAnswer>;
 struct ClientRow {
-    RequestId lowest;           // unanswered: below it answers are forgotten and requests refused
-    Age until;                  // the row may go then
+    RequestId lowest; // unanswered: below it answers are forgotten and requests refused
+    Age until;        // the row may go then
     FIELDS(lowest, until)
 };
 using Clients = store::Table<'\x03', ClientKey, ClientRow>;
@@ -89,7 +89,7 @@ struct Nothing {
 };
 using Forgets = store::Table<'\x04', ForgetKey, Nothing>;
 
-inline constexpr u64 kRepeatFor = 5 * kMinute;      // a request's base may be this old
-inline constexpr u64 kRemember = 10 * kMinute;      // an answer is kept this long
+inline constexpr u64 kRepeatFor = 5 * kMinute; // a request's base may be this old
+inline constexpr u64 kRemember = 10 * kMinute; // an answer is kept this long
 
-}  // namespace skua::raft
+} // namespace skua::raft

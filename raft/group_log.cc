@@ -151,7 +151,7 @@ bool GroupPast::join(const LogBase& rows, GroupLog& log) const {
     }
     const Index first = entries_.front().index, last = entries_.back().index;
     if (first.value > rows.index.value + 1) return false;
-    if (last < rows.index) {            // the rows are of a snapshot behind all of them
+    if (last < rows.index) { // the rows are of a snapshot behind all of them
         log.baseDue(true);
         return true;
     }

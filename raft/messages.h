@@ -13,7 +13,7 @@ namespace skua::raft {
 
 struct Member {
     ServerId server;
-    u64 store = 0;              // drawn when the store was made
+    u64 store = 0; // drawn when the store was made
     FIELDS(server, store)
 };
 
@@ -23,8 +23,8 @@ struct Format {
     ClusterId cluster;
     GroupId group;
     std::vector<Member> members;
-    Bytes config;               // the machine's (StateMachine::format)
-    Wall made;                  // the first entry's, the same for every member; 0: of a group with one
+    Bytes config; // the machine's (StateMachine::format)
+    Wall made;    // the first entry's, the same for every member; 0: of a group with one
     FIELDS(cluster, group, members, config, made)
     using Reply = Done;
 };
@@ -35,7 +35,7 @@ struct GroupStatus {
     Term term;
     Index last, committed, applied, flushed;
     Age age;
-    std::string trouble;        // why it is down; empty: it is not
+    std::string trouble; // why it is down; empty: it is not
     FIELDS(group, leading, term, last, committed, applied, flushed, age, trouble)
 };
 struct HostStatus {
@@ -50,4 +50,4 @@ struct HostStatus {
 
 using HostRequest = std::variant<Format, HostStatus>;
 
-}  // namespace skua::raft
+} // namespace skua::raft

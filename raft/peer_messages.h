@@ -18,17 +18,17 @@ struct Led {
     FIELDS(group, term)
 };
 struct Beat {
-    u64 process = 0;            // drawn when the sender started
-    Monotonic sent;             // by its clock; comes back
-    u64 hash = 0;               // hashOf(the pairs), in order of the groups
+    u64 process = 0; // drawn when the sender started
+    Monotonic sent;  // by its clock; comes back
+    u64 hash = 0;    // hashOf(the pairs), in order of the groups
     bool listed = false;
-    std::vector<Led> led;       // if listed
+    std::vector<Led> led; // if listed
     FIELDS(process, sent, hash, listed, led)
 };
 struct Heard {
-    u64 process = 0;            // of the beat
+    u64 process = 0; // of the beat
     Monotonic sent;
-    bool same = false;          // not listed: all of them; listed: all but `differ`
+    bool same = false; // not listed: all of them; listed: all but `differ`
     std::vector<GroupId> differ;
     FIELDS(process, sent, same, differ)
 };
@@ -39,17 +39,17 @@ struct Heard {
 struct OfferRows {
     static constexpr u8 kTag = 1;
     Term term;
-    Bytes applied;              // the sender's Applied row: what the rows are of
+    Bytes applied; // the sender's Applied row: what the rows are of
     FIELDS(term, applied)
 };
 struct AskRows {
     static constexpr u8 kTag = 2;
-    bool wanted = true;         // false: no, thank you
+    bool wanted = true; // false: no, thank you
     u64 part = 0;
     FIELDS(wanted, part)
 };
 struct RowOf {
-    Bytes key, value;           // without the group's prefix
+    Bytes key, value; // without the group's prefix
     FIELDS(key, value)
 };
 // All that the group has from the end of the part before up to the last key here, or to the end if `last`.
@@ -63,13 +63,13 @@ struct RowsPart {
 struct SnapshotMessage {
     GroupId group;
     Member from, to;
-    u64 number = 0;             // drawn by the sender of the rows
+    u64 number = 0; // drawn by the sender of the rows
     std::variant<OfferRows, AskRows, RowsPart> body;
     FIELDS(group, from, to, number, body)
 };
 
 struct PeerFrame {
-    Member from;                // of the sending process: its server id and store
+    Member from; // of the sending process: its server id and store
     std::vector<GroupMessage> messages;
     std::optional<Beat> beat;
     std::optional<Heard> heard;
@@ -79,4 +79,4 @@ struct PeerFrame {
 
 u64 hashOf(const std::vector<Led>& pairs);
 
-}  // namespace skua::raft
+} // namespace skua::raft

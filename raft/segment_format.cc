@@ -10,7 +10,7 @@ namespace skua::raft {
 
 namespace {
 
-constexpr u64 kMagic = 0x31474F4C41554B53ull;       // "SKUALOG1"
+constexpr u64 kMagic = 0x31474F4C41554B53ull; // "SKUALOG1"
 
 struct Header {
     u64 magic = kMagic, number = 0, synced = 0, log = 0, segment = 0;
@@ -68,7 +68,7 @@ bool takeRecords(const Write& w, u64 segment, Scan& scan, std::map<GroupId, u64>
             if (record.running != last && (!first || scan.corrupt)) gaps[record.group] = record.running;
             last = record.running;
         } else {
-            if (record.running != last + 1) gaps[record.group] = record.running;     // also a first one that is not the first
+            if (record.running != last + 1) gaps[record.group] = record.running; // also a first one that is not the first
             last = record.running;
         }
         scan.records.push_back(record);
@@ -78,7 +78,7 @@ bool takeRecords(const Write& w, u64 segment, Scan& scan, std::map<GroupId, u64>
     return true;
 }
 
-}  // namespace
+} // namespace
 
 std::string layOutWrite(u64 log, u64 segment, u64 number, u64 synced, bool recovered, const std::vector<RecordToWrite>& records) {
     std::size_t length = 0;
@@ -117,14 +117,14 @@ Scan scanLog(u64 log, const std::vector<SegmentBytes>& segments) {
             if (w) scan.synced = std::max(scan.synced, w->header.synced);
             at += w ? w->pages * kLogPage : kLogPage;
         }
-    std::map<GroupId, u64> gaps;                    // group -> running number that did not follow
-    std::set<GroupId> after;                        // groups with a record behind the bad place
+    std::map<GroupId, u64> gaps; // group -> running number that did not follow
+    std::set<GroupId> after;     // groups with a record behind the bad place
     bool begun = false;
     auto bad = [&](u64 segment, std::size_t at, u64 number) {
         if (scan.corrupt) return;
         scan.corrupt = true;
-        scan.trouble = "segment " + std::to_string(segment) + " at byte " + std::to_string(at) + ": write " + std::to_string(number) +
-                       " was durable (up to " + std::to_string(scan.synced) + " were) and is damaged";
+        scan.trouble = "segment " + std::to_string(segment) + " at byte " + std::to_string(at) + ": write " +
+                       std::to_string(number) + " was durable (up to " + std::to_string(scan.synced) + " were) and is damaged";
     };
     // The segment after `i` that begins with this write; 0: none. Those between were made ahead and never used.
     auto following = [&](std::size_t i, u64 number) -> std::size_t {
@@ -138,20 +138,25 @@ Scan scanLog(u64 log, const std::vector<SegmentBytes>& segments) {
         while (at + kLogPage <= s.bytes.size()) {
             auto w = writeAt(log, s, at);
             const u64 expected = scan.last_write + 1;
-            if (w && begun && w->header.number < expected) break;      // cut by an earlier start: a recovered write follows
+            if (w && begun && w->header.number < expected) break; // cut by an earlier start: a recovered write follows
             if (w && (!begun || w->header.number == expected)) {
                 begun = true;
                 const std::size_t records = scan.records.size();
                 if (!takeRecords(*w, s.number, scan, gaps)) bad(s.number, at, w->header.number);
-                if (scan.corrupt) for (std::size_t r = records; r < scan.records.size(); r++) after.insert(scan.records[r].group);
+                if (scan.corrupt)
+                    for (std::size_t r = records; r < scan.records.size(); r++) after.insert(scan.records[r].group);
                 scan.last_write = w->header.number;
                 at += w->pages * kLogPage;
                 continue;
             }
             // The next write is not here. Is it in the next segment (this one was full, or a start cut the rest)?
             if (following(i, expected)) break;
-            if (!begun && i + 1 < segments.size() && !w) { at += kLogPage; bad(s.number, 0, 1); continue; }
-            if (expected > scan.synced) break;                          // never acknowledged: torn, cut
+            if (!begun && i + 1 < segments.size() && !w) {
+                at += kLogPage;
+                bad(s.number, 0, 1);
+                continue;
+            }
+            if (expected > scan.synced) break; // never acknowledged: torn, cut
             bad(s.number, at, expected);
             // Go on at the next whole write, to learn which groups lost something.
             std::size_t then = at + kLogPage;
@@ -162,14 +167,15 @@ Scan scanLog(u64 log, const std::vector<SegmentBytes>& segments) {
                 }
             at = then;
             if (at + kLogPage > s.bytes.size() && i + 1 < segments.size())
-                if (auto next = writeAt(log, segments[i + 1], 0); next && next->header.number > scan.last_write) scan.last_write = next->header.number - 1;
+                if (auto next = writeAt(log, segments[i + 1], 0); next && next->header.number > scan.last_write)
+                    scan.last_write = next->header.number - 1;
         }
         if (!scan.corrupt && begun && i + 1 < segments.size()) {
             if (const std::size_t j = following(i, scan.last_write + 1)) {
                 i = j - 1;
                 continue;
             }
-            if (scan.last_write + 1 > scan.synced) break;               // what follows was never acknowledged
+            if (scan.last_write + 1 > scan.synced) break; // what follows was never acknowledged
             auto next = writeAt(log, segments[i + 1], 0);
             bad(segments[i + 1].number, 0, scan.last_write + 1);
             if (next) scan.last_write = next->header.number - 1;
@@ -177,7 +183,8 @@ Scan scanLog(u64 log, const std::vector<SegmentBytes>& segments) {
     }
     if (!begun && scan.synced > 0) bad(segments.empty() ? 0 : segments[0].number, 0, 1);
     if (scan.corrupt) {
-        for (const auto& [group, _] : scan.running) if (!after.contains(group)) scan.suspect.insert(group);
+        for (const auto& [group, _] : scan.running)
+            if (!after.contains(group)) scan.suspect.insert(group);
         for (const auto& [group, _] : gaps) scan.suspect.insert(group);
     } else {
         for (const auto& [group, number] : gaps) {
@@ -189,4 +196,4 @@ Scan scanLog(u64 log, const std::vector<SegmentBytes>& segments) {
     return scan;
 }
 
-}  // namespace skua::raft
+} // namespace skua::raft

@@ -34,16 +34,16 @@ inline constexpr std::size_t kLogPage = 4096;
 inline constexpr std::size_t kWriteHeader = 64, kRecordHeader = 32;
 
 enum class RecordKind : u32 {
-    kEntry = 1,                 // an encoded Entry
-    kState = 2,                 // begins a segment: the group's running number so far (payload: its VoteRow, or nothing)
-    kVote = 3,                  // an encoded VoteRow (group_messages.h)
-    kBase = 4,                  // an encoded LogBase: the group's log begins anew behind it
+    kEntry = 1, // an encoded Entry
+    kState = 2, // begins a segment: the group's running number so far (payload: its VoteRow, or nothing)
+    kVote = 3,  // an encoded VoteRow (group_messages.h)
+    kBase = 4,  // an encoded LogBase: the group's log begins anew behind it
 };
 struct Record {
     RecordKind kind{};
     GroupId group;
     u64 running = 0;
-    std::string_view payload;   // into the segment's bytes
+    std::string_view payload; // into the segment's bytes
 };
 struct RecordToWrite {
     RecordKind kind{};
@@ -60,16 +60,16 @@ struct SegmentBytes {
     std::string_view bytes;
 };
 struct Scan {
-    std::vector<Record> records;        // of all good writes, in order
-    std::vector<u64> segment_of;        // of each record
-    u64 last_write = 0;                 // number of the last good write; the next one is one more
-    u64 synced = 0;                     // S
+    std::vector<Record> records; // of all good writes, in order
+    std::vector<u64> segment_of; // of each record
+    u64 last_write = 0;          // number of the last good write; the next one is one more
+    u64 synced = 0;              // S
     bool corrupt = false;
-    std::string trouble;                // in words, where corrupt
-    std::set<GroupId> suspect;          // groups that may have lost something that was promised
-    std::map<GroupId, u64> running;     // last running number of each group
+    std::string trouble;            // in words, where corrupt
+    std::set<GroupId> suspect;      // groups that may have lost something that was promised
+    std::map<GroupId, u64> running; // last running number of each group
 };
 // `segments` in order of their numbers. An empty log is a scan with nothing.
 Scan scanLog(u64 log, const std::vector<SegmentBytes>& segments);
 
-}  // namespace skua::raft
+} // namespace skua::raft

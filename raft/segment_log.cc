@@ -31,10 +31,12 @@ struct Mapped {
     u64 number = 0;
     void* at = nullptr;
     std::size_t size = 0;
-    ~Mapped() { if (at) munmap(at, size); }
+    ~Mapped() {
+        if (at) munmap(at, size);
+    }
 };
 
-}  // namespace
+} // namespace
 
 std::string SegmentLog::pathOf(u64 segment) const {
     char name[32];
@@ -69,7 +71,7 @@ Result<int> SegmentLog::makeSegment(const std::string& path) const {
     syncDirectory(dir_);
     ::close(fd);
     fd = ::open(path.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC);
-    if (fd < 0 && errno == EINVAL) fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);      // no O_DIRECT here
+    if (fd < 0 && errno == EINVAL) fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC); // no O_DIRECT here
     if (fd < 0) return fileError(path, "cannot open it");
     return fd;
 }
@@ -83,7 +85,7 @@ Result<std::unique_ptr<SegmentLog>> SegmentLog::open(Ring& ring, Offload& offloa
     std::vector<u64> numbers;
     for (const auto& entry : std::filesystem::directory_iterator(log->dir_, ec)) {
         const std::string name = entry.path().filename();
-        if (name.ends_with(".new")) ::unlink(entry.path().c_str());     // was never finished
+        if (name.ends_with(".new")) ::unlink(entry.path().c_str()); // was never finished
         else if (name.starts_with("segment-")) numbers.push_back(std::strtoull(name.c_str() + 8, nullptr, 10));
     }
     std::sort(numbers.begin(), numbers.end());
@@ -99,7 +101,11 @@ Result<std::unique_ptr<SegmentLog>> SegmentLog::open(Ring& ring, Offload& offloa
         m->size = static_cast<std::size_t>(st.st_size);
         if (m->size) {
             m->at = mmap(nullptr, m->size, PROT_READ, MAP_SHARED, fd, 0);
-            if (m->at == MAP_FAILED) { m->at = nullptr; ::close(fd); return fileError(path, "cannot map it"); }
+            if (m->at == MAP_FAILED) {
+                m->at = nullptr;
+                ::close(fd);
+                return fileError(path, "cannot map it");
+            }
         }
         ::close(fd);
         segments.push_back({number, {static_cast<const char*>(m->at), m->size}});
@@ -118,7 +124,7 @@ Result<std::unique_ptr<SegmentLog>> SegmentLog::open(Ring& ring, Offload& offloa
         log->fd_ = fd;
         log->segment_ = next;
     } else {
-        log->failed_ = true;            // nothing is appended behind damage: a human looks first
+        log->failed_ = true; // nothing is appended behind damage: a human looks first
     }
     return log;
 }
@@ -209,8 +215,11 @@ Task<Result<>> SegmentLog::append(std::vector<RecordToWrite> records) {
         if (begins)
             for (const auto& [group, running] : running_) {
                 u64 before = running;
-                for (const auto& r : records) if (r.group == group) before--;
-                if (before > 0) with_state.push_back({RecordKind::kState, group, before, options_.state ? options_.state(group) : std::string()});
+                for (const auto& r : records)
+                    if (r.group == group) before--;
+                if (before > 0)
+                    with_state.push_back(
+                        {RecordKind::kState, group, before, options_.state ? options_.state(group) : std::string()});
             }
         for (auto& r : records) with_state.push_back(r);
         return layOutWrite(options_.log_id, segment_, number, durable_, begins && first_, with_state);
@@ -252,8 +261,9 @@ std::vector<u64> SegmentLog::closedSegments() const { return {closed_.begin(), c
 void SegmentLog::drop(const std::vector<u64>& segments) {
     for (u64 s : segments) {
         if (!closed_.erase(s)) continue;
-        if (::unlink(pathOf(s).c_str()) != 0) log::warn("log segment={} cannot be removed why=\"{}\"", pathOf(s), std::strerror(errno));
+        if (::unlink(pathOf(s).c_str()) != 0)
+            log::warn("log segment={} cannot be removed why=\"{}\"", pathOf(s), std::strerror(errno));
     }
 }
 
-}  // namespace skua::raft
+} // namespace skua::raft

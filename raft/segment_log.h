@@ -25,7 +25,7 @@ namespace skua::raft {
 
 struct SegmentLogOptions {
     u64 segment_bytes = 64u << 20;
-    u64 log_id = 0;                             // drawn when the store was made
+    u64 log_id = 0; // drawn when the store was made
     // What a group may never forget, for the head of a segment: an encoded VoteRow.
     std::function<std::string(GroupId)> state;
 };
@@ -59,7 +59,7 @@ private:
     SegmentLog(Ring& ring, Offload& offload, std::string dir, SegmentLogOptions options)
         : ring_(ring), offload_(offload), dir_(std::move(dir)), options_(options) {}
     std::string pathOf(u64 segment) const;
-    Result<int> makeSegment(const std::string& path) const;     // blocking: laid out, synced, open; the fd
+    Result<int> makeSegment(const std::string& path) const; // blocking: laid out, synced, open; the fd
     Task<Result<>> nextSegment();
     Task<> prepareNext();
     Task<Result<>> write(std::string pages, u64 number);
@@ -73,15 +73,15 @@ private:
     std::set<GroupId> suspects_;
     std::map<GroupId, u64> running_;
     std::set<u64> closed_;
-    u64 segment_ = 0, at_ = 0;                  // the current file, and where the next write goes
+    u64 segment_ = 0, at_ = 0; // the current file, and where the next write goes
     int fd_ = -1, nextFd_ = -1;
     bool preparing_ = false, failed_ = false, first_ = true;
-    std::vector<int> retired_;                  // fds that writes may still be under way on
+    std::vector<int> retired_; // fds that writes may still be under way on
     u64 lastWrite_ = 0, durable_ = 0, marked_ = 0, underWay_ = 0;
-    std::set<u64> done_;                        // above durable_
+    std::set<u64> done_; // above durable_
     Event changed_, prepared_;
-    Semaphore laying_{1};                       // one at a time takes its place in the log
+    Semaphore laying_{1}; // one at a time takes its place in the log
     TaskGroup tasks_;
 };
 
-}  // namespace skua::raft
+} // namespace skua::raft

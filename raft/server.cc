@@ -43,7 +43,8 @@ Time Server::timeOf(const Replica& g, Moment now) const {
 // Which of the members we are: the one with our store. (Groups of one were made without store ids once.)
 Member Server::selfIn(const Members& members) const {
     for (const auto* list : {&members.voters, &members.learners})
-        for (const Member& m : *list) if (m.store == options_.store) return m;
+        for (const Member& m : *list)
+            if (m.store == options_.store) return m;
     if (members.voters.size() == 1 && members.voters[0].store == 0) return members.voters[0];
     return {self_.server, options_.store};
 }
@@ -112,7 +113,7 @@ void Server::discover() {
         if (key.size() >= 4 && wire::decodeKey(key.substr(0, 4), id)) known.insert(id);
         return false;
     });
-    for (std::string from; !known.empty();) {           // hop from group to group
+    for (std::string from; !known.empty();) { // hop from group to group
         const std::string after = wire::afterPrefix(prefixOf(*known.rbegin()));
         if (after == from || after.empty()) break;
         from = after;
@@ -127,13 +128,15 @@ void Server::discover() {
 
 void Server::setTroubleOfAll(const std::string& why) {
     discover();
-    for (auto& [_, g] : groups_) if (g->trouble.empty()) g->trouble = why;
+    for (auto& [_, g] : groups_)
+        if (g->trouble.empty()) g->trouble = why;
 }
 
 void Server::begin(Moment now, Effects& out) {
     discover();
     for (auto& [_, g] : groups_) {
-        if (!g->trouble.empty() || (g->applied.index.value == 0 && g->past.empty() && !InstallingRow::has(*g->rows, {}))) continue;
+        if (!g->trouble.empty() || (g->applied.index.value == 0 && g->past.empty() && !InstallingRow::has(*g->rows, {})))
+            continue;
         const Applied& a = g->applied;
         const LogBase rows{a.index, a.term, a.wall, a.age, a.configuration, {a.members, a.learners}};
         GroupLog log;
@@ -229,7 +232,8 @@ void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&
     entry.base = request.base;
     entry.server = from_server;
     entry.payload = std::move(request.body);
-    if (Error refused = append(now, g, std::move(entry), out); refused.code != Code::Ok) return reply(token, time.age, std::move(refused), {}, out);
+    if (Error refused = append(now, g, std::move(entry), out); refused.code != Code::Ok)
+        return reply(token, time.age, std::move(refused), {}, out);
     if (remembered) wait(g, key, token, time.age, out);
     else g.byIndex[g.group->log().last()].tokens.push_back(token);
 }
@@ -274,14 +278,15 @@ void Server::makeGroup(Moment now, u64 token, Format format, Effects& out) {
     Replica* g = replicaOf(format.group);
     if (!g) return say({Code::Invalid, "no group of this host"});
     if (!g->trouble.empty()) return say({Code::Unavailable, g->trouble});
-    if (g->applied.index.value != 0) {          // once; again only if it is the very same
+    if (g->applied.index.value != 0) { // once; again only if it is the very same
         if (g->applied.cluster != format.cluster || g->applied.config != format.config)
             return say({Code::Exists, "the group is there already, formatted otherwise"});
         PROBE("a group is formatted again, the same");
         return out.host_replies.push_back({token, std::string()});
     }
-    if (g->group && !g->group->empty()) {       // in the log, not applied yet: the asker comes again
-        if (g->group->members().voters.size() > 1 && g->group->durable().value > 0) return out.host_replies.push_back({token, std::string()});
+    if (g->group && !g->group->empty()) { // in the log, not applied yet: the asker comes again
+        if (g->group->members().voters.size() > 1 && g->group->durable().value > 0)
+            return out.host_replies.push_back({token, std::string()});
         return say({Code::Busy, "the group is being formatted"});
     }
     if (format.members.empty()) format.members = {{ServerId{}, options_.store}};
@@ -345,7 +350,8 @@ std::map<GroupId, Index> Server::appliedIndexes() const {
 
 std::map<GroupId, Index> Server::lastIndexes() const {
     std::map<GroupId, Index> all;
-    for (const auto& [id, g] : groups_) if (g->group) all[id] = g->group->log().last();
+    for (const auto& [id, g] : groups_)
+        if (g->group) all[id] = g->group->log().last();
     return all;
 }
 
@@ -371,4 +377,4 @@ bool Server::leads(GroupId group) const {
     return at != groups_.end() && at->second->leading;
 }
 
-}  // namespace skua::raft
+} // namespace skua::raft

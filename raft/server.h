@@ -26,49 +26,49 @@
 
 namespace skua::raft {
 
-inline constexpr u64 kTickNs = 50 * kMillisecond;           // how often tick() is wanted
-inline constexpr u64 kParkNs = 8 * kSecond;                 // a query that waits is answered then: within an attempt (group_caller.h)
-inline constexpr u64 kIdleAgeNs = 10 * kSecond;             // older than this, a group's age is logged before it is used
-inline constexpr std::size_t kMaxInLog = 16'384;            // commands not applied yet, of all groups
+inline constexpr u64 kTickNs = 50 * kMillisecond; // how often tick() is wanted
+inline constexpr u64 kParkNs = 8 * kSecond;       // a query that waits is answered then: within an attempt (group_caller.h)
+inline constexpr u64 kIdleAgeNs = 10 * kSecond;   // older than this, a group's age is logged before it is used
+inline constexpr std::size_t kMaxInLog = 16'384;  // commands not applied yet, of all groups
 inline constexpr std::size_t kMaxInLogBytes = 64u << 20;
-inline constexpr std::size_t kMaxWriteBytes = 8u << 20;     // of one write to the log; one entry may be larger
-inline constexpr std::size_t kMaxReplyBytes = (8u << 20) - 65'536;     // of a body: the frame has its limit
-inline constexpr std::size_t kMaxWaiting = 8;               // for one answer: a client that repeats waits with the last ones only
+inline constexpr std::size_t kMaxWriteBytes = 8u << 20;            // of one write to the log; one entry may be larger
+inline constexpr std::size_t kMaxReplyBytes = (8u << 20) - 65'536; // of a body: the frame has its limit
+inline constexpr std::size_t kMaxWaiting = 8; // for one answer: a client that repeats waits with the last ones only
 inline constexpr std::size_t kMaxParked = 65'536;
-inline constexpr std::size_t kMaxFrameBytes = 2u << 20;     // of messages in one frame; a single one may be larger
-inline constexpr std::size_t kPartBytes = 1u << 20;         // of rows, in one part of a snapshot
-inline constexpr std::size_t kMaxSending = 4;               // snapshots at a time
+inline constexpr std::size_t kMaxFrameBytes = 2u << 20; // of messages in one frame; a single one may be larger
+inline constexpr std::size_t kPartBytes = 1u << 20;     // of rows, in one part of a snapshot
+inline constexpr std::size_t kMaxSending = 4;           // snapshots at a time
 inline constexpr u64 kAskAgainNs = 500 * kMillisecond, kOfferDeadNs = 2 * kSecond, kSnapshotDeadNs = 10 * kSecond;
 inline constexpr std::size_t kMaxGroups = 8'192;
 
 struct Effects {
     struct Reply {
-        u64 token = 0;                  // of request()
+        u64 token = 0; // of request()
         net::GroupReply reply;
     };
     struct HostReply {
         u64 token = 0;
         Result<std::string> reply;
     };
-    struct Call {                       // repeat until answered, then heard(group, token, ...)
+    struct Call { // repeat until answered, then heard(group, token, ...)
         GroupId group, to;
         std::string body;
         u64 token = 0;
     };
-    struct Tell {                       // a HostRequest to a process, then heard()
+    struct Tell { // a HostRequest to a process, then heard()
         GroupId group;
         std::string address, body;
         u64 token = 0;
     };
-    struct Frame {                      // to another host: an encoded PeerFrame; nobody answers, it may be lost
+    struct Frame { // to another host: an encoded PeerFrame; nobody answers, it may be lost
         ServerId to;
         std::string body;
     };
-    std::vector<RecordToWrite> log;     // to append, in order, as write number `write`
-    u64 write = 0;                      // 0: nothing to append
+    std::vector<RecordToWrite> log; // to append, in order, as write number `write`
+    u64 write = 0;                  // 0: nothing to append
     std::vector<Frame> frames;
-    u64 flush_rows = 0;                 // not 0: flush the Kv, then rowsFlushed() with this
-    std::vector<u64> lost;              // tokens whose outcome is decided elsewhere now: hang up
+    u64 flush_rows = 0;    // not 0: flush the Kv, then rowsFlushed() with this
+    std::vector<u64> lost; // tokens whose outcome is decided elsewhere now: hang up
     std::vector<Reply> replies;
     std::vector<HostReply> host_replies;
     std::vector<Call> calls;
@@ -77,8 +77,8 @@ struct Effects {
 
 struct ServerOptions {
     u64 seed = 0;
-    u64 store = 1;                      // of this process's data folder, drawn when it was made
-    u64 process = 1;                    // drawn at every start
+    u64 store = 1;   // of this process's data folder, drawn when it was made
+    u64 process = 1; // drawn at every start
     u64 heartbeat_ns = 100 * kMillisecond, election_ns = 500 * kMillisecond;
     // A lease is checked after a read was evaluated; none: at the turn's own time.
     std::function<Monotonic()> clock;
@@ -86,7 +86,7 @@ struct ServerOptions {
 
 class Server {
 public:
-    using Factory = std::function<std::unique_ptr<StateMachine>(GroupId)>;     // null: not a group of this host
+    using Factory = std::function<std::unique_ptr<StateMachine>(GroupId)>; // null: not a group of this host
 
     Server(store::Kv& kv, Factory factory, ServerOptions options)
         : kv_(kv), factory_(std::move(factory)), options_(std::move(options)), random_(options_.seed) {}
@@ -124,13 +124,13 @@ public:
     std::map<GroupId, Index> lastIndexes() const;
     bool applied(const std::map<GroupId, Index>& indexes) const;
     bool leads(GroupId group) const;
-    const Group* group(GroupId id) const;       // null: not here, or down
+    const Group* group(GroupId id) const; // null: not here, or down
     // Of writes: what was given out, and what is durable.
     u64 lastWrite() const { return lastWrite_; }
     u64 durableWrite() const { return durableWrite_; }
 
 private:
-    struct Waiting {                    // who wants the answer of an entry or of a pending request
+    struct Waiting { // who wants the answer of an entry or of a pending request
         std::vector<u64> tokens;
     };
     struct Parked {
@@ -143,58 +143,58 @@ private:
         GroupId id;
         std::unique_ptr<StateMachine> machine;
         std::unique_ptr<store::Prefixed> rows;
-        Applied applied;                // as the rows have it
-        GroupPast past;                 // until begin()
-        std::unique_ptr<Group> group;   // null: not made yet, or down
-        u64 durable = 0;                // of the group's writes
-        std::vector<GroupEffects::Send> held;           // for a write
-        bool leading = false;           // in term `led`: the machine was told
+        Applied applied;                      // as the rows have it
+        GroupPast past;                       // until begin()
+        std::unique_ptr<Group> group;         // null: not made yet, or down
+        u64 durable = 0;                      // of the group's writes
+        std::vector<GroupEffects::Send> held; // for a write
+        bool leading = false;                 // in term `led`: the machine was told
         Term led;
-        bool touched = false, active = false;           // rows have changed; EndTurn is due
+        bool touched = false, active = false; // rows have changed; EndTurn is due
         std::string trouble;
-        std::map<Index, Waiting> byIndex;                       // commands without a client
-        std::map<std::pair<ClientId, RequestId>, Waiting> byRequest;    // in the log, or pending
-        std::vector<u64> formats;       // who waits for Format
-        std::deque<std::pair<Index, std::size_t>> proposed;     // not applied yet; with its bytes
+        std::map<Index, Waiting> byIndex;                            // commands without a client
+        std::map<std::pair<ClientId, RequestId>, Waiting> byRequest; // in the log, or pending
+        std::vector<u64> formats;                                    // who waits for Format
+        std::deque<std::pair<Index, std::size_t>> proposed;          // not applied yet; with its bytes
         std::vector<Parked> parked;
-        std::map<u64, Parked> confirming;                       // queries without a lease: by token
-        Age forgetFrom;                 // nothing is to be forgotten before; found again after a start
+        std::map<u64, Parked> confirming; // queries without a lease: by token
+        Age forgetFrom;                   // nothing is to be forgotten before; found again after a start
         explicit Replica(GroupId g) : id(g), past(g) {}
     };
-    struct Logged {                     // a record on its way to the log
+    struct Logged { // a record on its way to the log
         u64 write = 0;
         GroupId group;
-        u64 group_write = 0;            // is whole with this record; 0: is not
+        u64 group_write = 0; // is whole with this record; 0: is not
         RecordToWrite record;
     };
-    struct Pair {                       // what was said to another host of the groups led there
+    struct Pair { // what was said to another host of the groups led there
         bool list = false;
         std::deque<std::pair<Monotonic, std::vector<Led>>> sent;
     };
-    struct Sending {                    // a snapshot, to one member
+    struct Sending { // a snapshot, to one member
         GroupId group;
         Member to;
         std::unique_ptr<store::Reader> rows;
-        std::string cursor;             // the next key, with the group's prefix
-        u64 part = 0;                   // of `last`, which may be asked for again
+        std::string cursor; // the next key, with the group's prefix
+        u64 part = 0;       // of `last`, which may be asked for again
         std::optional<RowsPart> last;
-        Monotonic begun, heard;         // heard 0: not asked for yet
+        Monotonic begun, heard; // heard 0: not asked for yet
     };
-    struct Installation {               // of a snapshot that we get
+    struct Installation { // of a snapshot that we get
         Member from;
-        u64 number = 0, part = 0;       // the next one
+        u64 number = 0, part = 0; // the next one
         Applied applied;
-        std::string done;               // keys below it are as they shall be
+        std::string done; // keys below it are as they shall be
         Monotonic asked, heard;
-        u64 flush = 0;                  // waits for this flush
+        u64 flush = 0; // waits for this flush
     };
     class LeaderOf;
 
-    Replica* replicaOf(GroupId id);     // null: not a group of this host
+    Replica* replicaOf(GroupId id); // null: not a group of this host
     Replica* find(GroupId id);
     Member selfIn(const Members& members) const;
     void openGroup(Moment now, Replica& g, const Member& self, GroupLog log, const LogBase& rows, bool needs_rows = false);
-    void discover();                    // groups that have rows
+    void discover(); // groups that have rows
     Time timeOf(const Replica& g, Moment now) const;
     // groups (server_group.cc)
     Error step(Moment now, Replica& g, Input input, Effects& out);
@@ -214,7 +214,7 @@ private:
     RowsPart nextPart(Sending& s);
     void snapshotsTick(Moment now, Effects& out);
     void sendSnapshot(const Member& from, const Member& to, GroupId group, u64 number, decltype(SnapshotMessage::body) body);
-    void forget(Replica& g, Index up_to);       // of proposed: it is applied
+    void forget(Replica& g, Index up_to); // of proposed: it is applied
     void makeGroup(Moment now, u64 token, Format format, Effects& out);
     Error append(Moment now, Replica& g, Entry entry, Effects& out);
     void query(Moment now, Replica& g, Parked question, bool confirmed, Effects& out);
@@ -237,17 +237,17 @@ private:
     const ServerOptions options_;
     Random random_;
     std::map<GroupId, std::unique_ptr<Replica>> groups_;
-    std::deque<Logged> gathered_;       // for the next write
-    std::deque<Logged> logged_;         // written, not durable; in order
+    std::deque<Logged> gathered_; // for the next write
+    std::deque<Logged> logged_;   // written, not durable; in order
     std::map<ServerId, PeerFrame> outbox_;
     std::map<ServerId, Pair> pairs_;
-    std::map<u64, Sending> sending_;                // by number
+    std::map<u64, Sending> sending_; // by number
     std::map<GroupId, Installation> installing_;
     u64 lastFlush_ = 0;
     Monotonic beatAt_;
-    Member self_;                       // of any of our groups, once known
+    Member self_; // of any of our groups, once known
     u64 lastWrite_ = 0, durableWrite_ = 0;
     std::size_t inLog_ = 0, inLogBytes_ = 0, parked_ = 0;
 };
 
-}  // namespace skua::raft
+} // namespace skua::raft

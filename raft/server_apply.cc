@@ -20,12 +20,15 @@ void Server::forgetOld(Replica& g, store::Transaction& t, Age now) {
     std::vector<ForgetKey> due;
     // From where the last look ended: below are only the tombstones of what was forgotten.
     Age next{now.value + kSecond};
-    Forgets::scan(t, Forgets::All{}, [&](const ForgetKey& key, const Nothing&) {
-        next = key.at;
-        if (key.at > now) return false;
-        due.push_back(key);
-        return due.size() < 4;
-    }, ForgetKey{g.forgetFrom, {}, {}});
+    Forgets::scan(
+        t, Forgets::All{},
+        [&](const ForgetKey& key, const Nothing&) {
+            next = key.at;
+            if (key.at > now) return false;
+            due.push_back(key);
+            return due.size() < 4;
+        },
+        ForgetKey{g.forgetFrom, {}, {}});
     g.forgetFrom = std::min(next, Age{now.value + kRemember});
     for (const ForgetKey& key : due) {
         PROBE("an answer is forgotten: ten minutes of age are over");
@@ -41,11 +44,14 @@ void Server::remember(store::Transaction& t, const Entry& entry, const Answer* a
     const RequestId lowest = std::max(row.lowest, std::min(entry.lowest, entry.request));
     if (lowest > row.lowest) {
         std::vector<AnswerKey> below;
-        Answers::scan(t, ClientKey{entry.client}, [&](const AnswerKey& key, const StoredAnswer& stored) {
-            if (key.request >= lowest) return false;
-            if (!stored.pending) below.push_back(key);
-            return below.size() < 64;
-        }, AnswerKey{entry.client, row.lowest});       // lower ones went before: there are only tombstones
+        Answers::scan(
+            t, ClientKey{entry.client},
+            [&](const AnswerKey& key, const StoredAnswer& stored) {
+                if (key.request >= lowest) return false;
+                if (!stored.pending) below.push_back(key);
+                return below.size() < 64;
+            },
+            AnswerKey{entry.client, row.lowest}); // lower ones went before: there are only tombstones
         if (!below.empty()) PROBE("answers are dropped that their client has heard");
         for (const AnswerKey& key : below) Answers::erase(t, key);
         row.lowest = lowest;
@@ -64,7 +70,7 @@ void Server::remember(store::Transaction& t, const Entry& entry, const Answer* a
 
 void Server::applyCommand(Replica& g, store::Transaction& t, const Entry& entry, Outcome& outcome, bool& keep) {
     const bool remembered = entry.client.value != 0 && entry.request.value != 0;
-    if (remembered) {       // checked before it was logged, and again here: the log may hold it twice
+    if (remembered) { // checked before it was logged, and again here: the log may hold it twice
         if (auto stored = Answers::get(t, {entry.client, entry.request})) {
             if (!stored->pending) outcome.answer = Answer{stored->error, stored->body.value};
             keep = false;
@@ -79,14 +85,15 @@ void Server::applyCommand(Replica& g, store::Transaction& t, const Entry& entry,
     }
     const Command command{entry.client, entry.request, entry.server, entry.own, entry.payload.value};
     g.machine->apply(t, {entry.wall, entry.age}, command, outcome);
-    auto bounded = [](Answer& a) {      // what cannot be sent is not stored either
+    auto bounded = [](Answer& a) { // what cannot be sent is not stored either
         if (a.body.size() > kMaxReplyBytes) a = Answer{Error(Code::TooLarge, "done, but the reply is too large to send"), {}};
     };
     for (LateAnswer& late : outcome.late) bounded(late.answer);
     keep = !outcome.answer || outcome.answer->error.code == Code::Ok || outcome.keep;
     if (!keep) t.clear();
     if (outcome.answer) bounded(*outcome.answer);
-    if (!remembered && !outcome.answer) outcome.answer = Answer{Error(Code::OutcomeUnknown, "its answer comes later, and only to a client id"), {}};
+    if (!remembered && !outcome.answer)
+        outcome.answer = Answer{Error(Code::OutcomeUnknown, "its answer comes later, and only to a client id"), {}};
     if (remembered) remember(t, entry, outcome.answer ? &*outcome.answer : nullptr);
 }
 
@@ -125,7 +132,7 @@ void Server::apply(Replica& g, const Entry& entry, Effects& out) {
         case EntryKind::kEmpty: break;
         case EntryKind::kMembers: {
             Members members;
-            if (!wire::decode(entry.payload.value, members)) break;        // checked when it came into the log
+            if (!wire::decode(entry.payload.value, members)) break; // checked when it came into the log
             applied.members = std::move(members.voters);
             applied.learners = std::move(members.learners);
             applied.configuration = entry.index;
@@ -202,7 +209,7 @@ void Server::retryParked(Moment now, Replica& g, Effects& out) {
     std::vector<Parked> all = std::move(g.parked);
     g.parked.clear();
     for (Parked& p : all) {
-        p.command.body = p.body;            // the string has moved
+        p.command.body = p.body; // the string has moved
         const bool last = now.monotonic >= p.until;
         auto answer = g.machine->query(*g.rows, timeOf(g, now), p.command, last);
         if (!answer && !last) {
@@ -215,4 +222,4 @@ void Server::retryParked(Moment now, Replica& g, Effects& out) {
     }
 }
 
-}  // namespace skua::raft
+} // namespace skua::raft

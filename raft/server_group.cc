@@ -20,8 +20,8 @@ RecordKind kindOfRecord(GroupRecordKind kind) {
     }
     return RecordKind::kBase;
 }
-constexpr std::size_t kRememberBeats = 16;      // under way to one host
-}  // namespace
+constexpr std::size_t kRememberBeats = 16; // under way to one host
+} // namespace
 
 // --- one group ----------------------------------------------------------------------------------------------
 
@@ -46,7 +46,7 @@ void Server::take(Moment now, Replica& g, GroupEffects& effects, Effects& out) {
     for (auto& s : effects.sends) g.held.push_back(std::move(s));
     for (const Entry& entry : effects.committed) {
         apply(g, entry, out);
-        if (!g.group) return;           // the rows failed
+        if (!g.group) return; // the rows failed
     }
     roleOf(now, g, out);
     for (const auto& r : effects.reads) {
@@ -170,7 +170,7 @@ void Server::flush(Moment now, Effects& out, u64 most_writes) {
             frame.messages.push_back(std::move(m));
         }
         if (bytes != 0 || frame.beat || frame.heard) send();
-        for (SnapshotMessage& m : snapshots) {              // large, each in a frame of its own
+        for (SnapshotMessage& m : snapshots) { // large, each in a frame of its own
             frame.snapshots.push_back(std::move(m));
             send();
         }
@@ -183,10 +183,10 @@ void Server::frame(Moment now, std::string_view body, Effects& out) {
     PeerFrame frame;
     if (!wire::decode(body, frame)) return;
     for (GroupMessage& m : frame.messages) {
-        if (m.to.store != options_.store) continue;         // for a store that was here before
+        if (m.to.store != options_.store) continue; // for a store that was here before
         Replica* g = replicaOf(m.group);
         if (!g || !g->trouble.empty()) continue;
-        if (!g->group) {                                    // the leader of a group that we shall learn
+        if (!g->group) { // the leader of a group that we shall learn
             if (!std::holds_alternative<Append>(m.body)) continue;
             openGroup(now, *g, m.to, {}, {});
         }
@@ -207,7 +207,8 @@ void Server::beat(Moment now) {
         if (!g->group || !g->group->leads()) continue;
         const Members& members = g->group->members();
         for (const auto* list : {&members.voters, &members.learners})
-            for (const Member& m : *list) if (m != g->group->self()) led[m.server].push_back({id, g->group->term()});
+            for (const Member& m : *list)
+                if (m != g->group->self()) led[m.server].push_back({id, g->group->term()});
     }
     for (auto& [server, pairs] : led) {
         Pair& pair = pairs_[server];
@@ -238,9 +239,11 @@ void Server::beaten(Moment now, const Member& from, const Beat& b, Effects& out)
         }
     } else {
         std::vector<Led> mine;
-        for (const auto& [id, g] : groups_) if (g->group && follows(*g, g->group->term())) mine.push_back({id, g->group->term()});
+        for (const auto& [id, g] : groups_)
+            if (g->group && follows(*g, g->group->term())) mine.push_back({id, g->group->term()});
         answer.same = hashOf(mine) == b.hash;
-        if (answer.same) for (const Led& l : mine) (void)step(now, *find(l.group), LeaderHeard{l.term}, out);
+        if (answer.same)
+            for (const Led& l : mine) (void)step(now, *find(l.group), LeaderHeard{l.term}, out);
     }
     outbox_[from.server].heard = std::move(answer);
 }
@@ -255,7 +258,7 @@ void Server::renewed(Moment now, const Member& from, const Heard& h, Effects& ou
     pair.sent.erase(pair.sent.begin(), sent + 1);
     if (!h.same) {
         pair.list = true;
-        beatAt_ = now.monotonic;        // at once
+        beatAt_ = now.monotonic; // at once
         return;
     }
     pair.list = !h.differ.empty();
@@ -268,4 +271,4 @@ void Server::renewed(Moment now, const Member& from, const Heard& h, Effects& ou
     }
 }
 
-}  // namespace skua::raft
+} // namespace skua::raft

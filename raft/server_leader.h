@@ -5,7 +5,7 @@
 
 namespace skua::raft {
 
-std::string prefixOf(GroupId group);        // of all keys of the group's rows
+std::string prefixOf(GroupId group); // of all keys of the group's rows
 
 class Server::LeaderOf final : public Leader {
 public:
@@ -15,7 +15,7 @@ public:
         entry.kind = EntryKind::kCommand;
         entry.server = entry.own = true;
         entry.payload.value = std::move(body);
-        (void)server_.append(now_, group_, std::move(entry), out_);     // may be lost, as all of a leader's own are
+        (void)server_.append(now_, group_, std::move(entry), out_); // may be lost, as all of a leader's own are
     }
     void call(GroupId to, std::string body, u64 token) override { out_.calls.push_back({group_.id, to, std::move(body), token}); }
     void tellHost(std::string address, std::string body, u64 token) override {
@@ -30,4 +30,4 @@ private:
     Effects& out_;
 };
 
-}  // namespace skua::raft
+} // namespace skua::raft

@@ -13,9 +13,9 @@ namespace skua::raft {
 namespace {
 LogBase baseOf(const Applied& a) { return {a.index, a.term, a.wall, a.age, a.configuration, {a.members, a.learners}}; }
 std::string keyOf(char table) { return std::string(1, table); }
-constexpr std::size_t kMaxRowBytes = net::kMaxBody - 32'768;       // fits a frame
+constexpr std::size_t kMaxRowBytes = net::kMaxBody - 32'768; // fits a frame
 const std::string kAppliedKey = keyOf('\x01'), kInstallingKey = keyOf('\x05');
-}  // namespace
+} // namespace
 
 void Server::sendSnapshot(const Member& from, const Member& to, GroupId group, u64 number, decltype(SnapshotMessage::body) body) {
     outbox_[to.server].snapshots.push_back({group, from, to, number, std::move(body)});
@@ -36,7 +36,7 @@ void Server::offerRows(Moment now, Replica& g, const Member& to) {
         offer.term = g.group->term();
         offer.applied.value = wire::encode(g.applied);
         sendSnapshot(g.group->self(), to, g.id, number, std::move(offer));
-    }       // else it is given up after a while, and the group asks again
+    } // else it is given up after a while, and the group asks again
     sending_.emplace(number, std::move(s));
 }
 
@@ -51,7 +51,7 @@ RowsPart Server::nextPart(Sending& s) {
         if (own == kAppliedKey || own == kInstallingKey) return true;
         const std::size_t size = key.size() + value.size() + 16;
         if (size > kMaxRowBytes) {
-            s.rows->fail();             // nobody makes such rows: they do not fit a log entry either
+            s.rows->fail(); // nobody makes such rows: they do not fit a log entry either
             return false;
         }
         if (bytes != 0 && bytes + size > kPartBytes) {
@@ -96,7 +96,7 @@ void Server::offered(Moment now, Replica& g, const SnapshotMessage& m, const Off
     in.number = m.number;
     in.asked = in.heard = now.monotonic;
     if (!wire::decodeRow(offer.applied.value, in.applied)) return;
-    if (auto at = installing_.find(g.id); at != installing_.end() && at->second.flush != 0) return;     // one is as good as there
+    if (auto at = installing_.find(g.id); at != installing_.end() && at->second.flush != 0) return; // one is as good as there
     if (!g.group) openGroup(now, g, m.to, {}, {});
     GroupEffects effects;
     g.group->step(now, SnapshotOffered{m.from, offer.term, baseOf(in.applied)}, effects);
@@ -121,7 +121,8 @@ void Server::gotRows(Moment now, Replica& g, const SnapshotMessage& m, RowsPart&
     const std::string prefix = prefixOf(g.id);
     store::Batch batch;
     for (RowOf& row : part.rows) {
-        if (row.key.value < in.done || row.key.value == kAppliedKey || row.key.value == kInstallingKey) return;     // not what was asked for
+        if (row.key.value < in.done || row.key.value == kAppliedKey || row.key.value == kInstallingKey)
+            return; // not what was asked for
         batch.insert_or_assign(prefix + row.key.value, std::move(row.value.value));
     }
     // What we have in between and the sender has not goes.
@@ -160,7 +161,7 @@ void Server::rowsFlushed(Moment now, u64 number, Effects& out) {
         g->applied = in.applied;
         g->forgetFrom = {};
         (void)step(now, *g, SnapshotInstalled{baseOf(in.applied)}, out);
-        if (g->group) sendSnapshot(g->group->self(), in.from, g->id, in.number, AskRows{false, in.part});      // it is done
+        if (g->group) sendSnapshot(g->group->self(), in.from, g->id, in.number, AskRows{false, in.part}); // it is done
     }
 }
 
@@ -190,7 +191,7 @@ void Server::snapshotsTick(Moment now, Effects& out) {
         Installation& in = at->second;
         Replica* g = find(at->first);
         if (!g || !g->group || (in.flush == 0 && now.monotonic.value >= in.heard.value + kSnapshotDeadNs)) {
-            at = installing_.erase(at);         // the mark stays, and the group says that it needs rows
+            at = installing_.erase(at); // the mark stays, and the group says that it needs rows
             continue;
         }
         if (in.flush == 0 && now.monotonic.value >= in.asked.value + kAskAgainNs) {
@@ -201,4 +202,4 @@ void Server::snapshotsTick(Moment now, Effects& out) {
     }
 }
 
-}  // namespace skua::raft
+} // namespace skua::raft

@@ -15,16 +15,24 @@ namespace {
 
 constexpr u64 kHeartbeatNs = kSecond;
 constexpr u64 kFlushCheckNs = kSecond;
-constexpr u32 kMostFrames = 64;                 // under way to one host
+constexpr u32 kMostFrames = 64; // under way to one host
 
 class Shell final : net::Handler, Guest {
 public:
     Shell(Ring& ring, const HostOptions& options, HostRole role, net::Keys keys, DataDir dir, Directory::Addresses registry)
-        : ring_(ring), options_(options), role_(std::move(role)), keys_(std::move(keys)), dir_(std::move(dir)),
-          offload_(ring, 2, "host"), credentials_(net::Credentials::server(keys_, options.name)),
-          network_(ring, credentials_, *this), pool_(ring, credentials_), directory_(std::move(registry)),
+        : ring_(ring),
+          options_(options),
+          role_(std::move(role)),
+          keys_(std::move(keys)),
+          dir_(std::move(dir)),
+          offload_(ring, 2, "host"),
+          credentials_(net::Credentials::server(keys_, options.name)),
+          network_(ring, credentials_, *this),
+          pool_(ring, credentials_),
+          directory_(std::move(registry)),
           caller_(ring, pool_, directory_, ClientId{}, Random(randomFromKernel()), net::CallerLimits{.total_ns = 0}),
-          registrar_(ring, pool_, directory_, ClientId{randomFromKernel() | 1}, Random(randomFromKernel()), net::CallerLimits{.total_ns = 0}) {}
+          registrar_(ring, pool_, directory_, ClientId{randomFromKernel() | 1}, Random(randomFromKernel()),
+                     net::CallerLimits{.total_ns = 0}) {}
 
     Result<> open() {
         TRY(kv_, store::KvRocksdb::open(dir_.rowsPath()));
@@ -42,13 +50,13 @@ public:
         options.segment_bytes = options_.segment_bytes;
         options.state = [this](GroupId g) { return server_->voteRow(g); };
         TRY(log_, SegmentLog::open(ring_, offload_, dir_.logPath(), options, [&](const Record& record) {
-            if (!ours(record.group)) {
-                foreign++;
-                return;
-            }
-            server_->recover(record.kind, record.group, record.payload);
-            records++;
-        }));
+                if (!ours(record.group)) {
+                    foreign++;
+                    return;
+                }
+                server_->recover(record.kind, record.group, record.payload);
+                records++;
+            }));
         if (!log_->trouble().empty()) {
             log::error("log damaged {}", log_->trouble());
             // One member: nobody else has what was lost. The group stays down rather than forget a promise.
@@ -88,7 +96,8 @@ private:
         if (!f) return Error(Code::Io, temporary + ": cannot be written");
         std::fprintf(f, "%s\n", network_.address().text.c_str());
         std::fclose(f);
-        if (std::rename(temporary.c_str(), options_.address_file.c_str()) != 0) return Error(Code::Io, options_.address_file + ": cannot be written");
+        if (std::rename(temporary.c_str(), options_.address_file.c_str()) != 0)
+            return Error(Code::Io, options_.address_file + ": cannot be written");
         return Ok{};
     }
 
@@ -109,7 +118,8 @@ private:
         const u64 token = ++lastToken_;
         if (message.kind == net::Kind::kGroup) {
             net::GroupRequest request;
-            if (!wire::decode(message.body, request)) return reply.fail(Error(Code::Invalid, "the group request does not decode"));
+            if (!wire::decode(message.body, request))
+                return reply.fail(Error(Code::Invalid, "the group request does not decode"));
             if (!ours(request.group)) {
                 // Of an old map, or a port that is ours now. Never an answer to the request: the asker looks elsewhere.
                 return reply.fail(Error(Code::Unavailable, options_.name + " has no such group"));
@@ -119,12 +129,13 @@ private:
         } else if (message.kind == net::Kind::kHost) {
             if (!server) return reply.fail(Error(Code::NotPermitted, "only servers of this cluster say this"));
             replies_.emplace(token, std::move(reply));
-            if (!formatsOurs(message.body)) effects_.host_replies.push_back({token, Error(Code::Invalid, options_.name + " does not run such groups")});
+            if (!formatsOurs(message.body))
+                effects_.host_replies.push_back({token, Error(Code::Invalid, options_.name + " does not run such groups")});
             else server_->hostRequest(now(), token, message.body, effects_);
         } else if (message.kind == net::Kind::kRaft) {
             if (!server) return reply.fail(Error(Code::NotPermitted, "only servers of this cluster say this"));
             server_->frame(now(), message.body, effects_);
-            net::Message taken;             // nothing to say: only that the next one may come
+            net::Message taken; // nothing to say: only that the next one may come
             taken.kind = net::Kind::kRaft;
             reply.send(std::move(taken));
         } else {
@@ -134,7 +145,7 @@ private:
     }
     bool formatsOurs(std::string_view body) const {
         HostRequest request;
-        if (!wire::decode(body, request)) return true;      // refused there
+        if (!wire::decode(body, request)) return true; // refused there
         auto* format = std::get_if<Format>(&request);
         return !format || (ours(format->group) && format->cluster == keys_.cluster());
     }
@@ -306,12 +317,13 @@ private:
             beat.server = id;
             beat.incarnation = incarnation;
             beat.wall = ring_.wall();
-            for (const auto& [group, _] : server_->appliedIndexes()) if (server_->leads(group)) beat.leads.push_back(group);
+            for (const auto& [group, _] : server_->appliedIndexes())
+                if (server_->leads(group)) beat.leads.push_back(group);
             auto heard = co_await caller_.query(kRegistryGroup, beat);
             if (!heard) {
                 const Code code = heard.error().code;
                 log::warn("heartbeat refused why=\"{}\"", heard.error().message());
-                if (code == Code::NotFound) id = {};        // a registry that was made anew
+                if (code == Code::NotFound) id = {}; // a registry that was made anew
                 if (code == Code::Stale) {
                     log::error("a newer process has the name {}, ending", options_.name);
                     ::_exit(1);
@@ -366,7 +378,7 @@ Task<> endOnSignal(Signals& signals) {
     ::_exit(0);
 }
 
-}  // namespace
+} // namespace
 
 void hostFlags(Flags& flags, HostOptions& options) {
     flags.common(options.common);
@@ -394,7 +406,7 @@ int runHost(const HostOptions& options, HostRole role) {
     const Common common = options.common;
     auto registry = [common]() -> std::vector<std::string> {
         if (!common.registry.empty()) return common.registry;
-        auto fresh = Config::find(common.config);       // its ports may be others by now
+        auto fresh = Config::find(common.config); // its ports may be others by now
         if (!fresh) return {};
         auto addresses = fresh->registry();
         if (!addresses) return {};
@@ -408,4 +420,4 @@ int runHost(const HostOptions& options, HostRole role) {
     ::_exit(0);
 }
 
-}  // namespace skua::raft
+} // namespace skua::raft

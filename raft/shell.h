@@ -24,7 +24,7 @@ namespace skua::raft {
 
 // What a role's main.cc says of itself.
 struct HostRole {
-    std::string kind;                           // "shard": of the data folder and the log
+    std::string kind; // "shard": of the data folder and the log
     registry::ServerRole role{};
     // Makes the machine of a group; of another kind than the role's: null.
     std::function<std::unique_ptr<StateMachine>(GroupId, const net::Keys&)> machine;
@@ -35,8 +35,8 @@ struct HostRole {
 
 struct HostOptions {
     Common common;
-    std::string name;                           // "shard-0"
-    std::string address_file;                   // written once listening: the first address
+    std::string name;         // "shard-0"
+    std::string address_file; // written once listening: the first address
     u64 segment_bytes = 64u << 20;
 };
 // Adds the options that every host has.
@@ -45,4 +45,4 @@ void hostFlags(Flags& flags, HostOptions& options);
 // Runs until a signal; the exit code.
 int runHost(const HostOptions& options, HostRole role);
 
-}  // namespace skua::raft
+} // namespace skua::raft

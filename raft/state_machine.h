@@ -28,18 +28,19 @@ struct Time {
 };
 
 struct Command {
-    ClientId client;            // 0: from a server, or the leader's own
+    ClientId client; // 0: from a server, or the leader's own
     RequestId request;
-    bool server = false;        // the sender proved to be a server of this cluster, or it is the leader's own
-    bool own = false;           // the leader's own proposal (Leader::propose): never from a socket
-    std::string_view body;      // the service's Request variant
+    bool server = false;   // the sender proved to be a server of this cluster, or it is the leader's own
+    bool own = false;      // the leader's own proposal (Leader::propose): never from a socket
+    std::string_view body; // the service's Request variant
 };
 
 struct Answer {
-    Error error;                // code Ok: body is the Reply
+    Error error; // code Ok: body is the Reply
     std::string body;
 };
-template <class Reply> Answer answerOf(const Result<Reply>& r) {
+template <class Reply>
+Answer answerOf(const Result<Reply>& r) {
     if (!r) return {r.error(), {}};
     return {{}, wire::encode(*r)};
 }
@@ -99,4 +100,4 @@ public:
     virtual void format(store::Transaction&, Time, std::string_view config) { (void)config; }
 };
 
-}  // namespace skua::raft
+} // namespace skua::raft

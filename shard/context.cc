@@ -13,4 +13,4 @@ Error notHere(InodeId id, ShardId here) {
 
 Error noInode(InodeId id) { return Error(Code::NotFound, show(id) + " does not exist"); }
 
-}  // namespace skua::shard
+} // namespace skua::shard

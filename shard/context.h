@@ -8,10 +8,10 @@
 
 namespace skua::shard {
 
-inline constexpr u64 kSafeAge = 30 * kMinute;               // nothing that was visible is purged earlier
+inline constexpr u64 kSafeAge = 30 * kMinute; // nothing that was visible is purged earlier
 inline constexpr u64 kDefaultRetention = 7 * kDay;
 inline constexpr u64 kHoldFor = 30 * kMinute;
-inline constexpr u64 kAnswerAtMost = 1 * kSecond;           // an answer waits for another shard this long
+inline constexpr u64 kAnswerAtMost = 1 * kSecond; // an answer waits for another shard this long
 
 struct Reading {
     const store::Reader& rows;
@@ -30,9 +30,9 @@ struct Context {
     bool server = false, own = false;
     const ShardConfig& config;
     const net::Keys& keys;
-    std::vector<raft::LateAnswer>& late;        // answers to earlier requests that this entry brings
-    std::optional<OutboxKey> waits_for;         // the answer is for when this message has been taken
-    std::vector<ShardId> sent;                  // shards that got a new outbox row
+    std::vector<raft::LateAnswer>& late; // answers to earlier requests that this entry brings
+    std::optional<OutboxKey> waits_for;  // the answer is for when this message has been taken
+    std::vector<ShardId> sent;           // shards that got a new outbox row
 
     Reading reading() const { return {rows, now, client, server, config, keys}; }
 };
@@ -42,8 +42,8 @@ inline bool isHere(const ShardConfig& config, InodeId id) { return id.shard() ==
 inline bool isHere(const ShardConfig& config, ContentId id) { return id.shard() == config.shard; }
 
 // Refusals that name the object.
-Error notHere(InodeId id, ShardId here);        // Invalid: the sender computed the wrong shard
-Error noInode(InodeId id);                      // NotFound
-std::string show(InodeId id);                   // "directory 12 of shard 3"
+Error notHere(InodeId id, ShardId here); // Invalid: the sender computed the wrong shard
+Error noInode(InodeId id);               // NotFound
+std::string show(InodeId id);            // "directory 12 of shard 3"
 
-}  // namespace skua::shard
+} // namespace skua::shard

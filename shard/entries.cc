@@ -43,7 +43,7 @@ Result<> checkTarget(const Context& ctx, InodeId target) {
     return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 u64 hashOf(std::string_view name) { return XXH3_64bits(name.data(), name.size()) >> 2; }
 
@@ -127,7 +127,8 @@ Result<InodeId> replace(Context& ctx, InodeId id, const std::string& name, Inode
 }
 
 Result<PastEntryRow> loadPast(const store::Reader& rows, const PastEntryKey& key) {
-    return PastEntries::find(rows, key, Error(Code::NotFound, "no such version of " + key.name.substr(0, 120) + "; it may be purged"));
+    return PastEntries::find(rows, key,
+                             Error(Code::NotFound, "no such version of " + key.name.substr(0, 120) + "; it may be purged"));
 }
 
 void erasePast(Context& ctx, const PastEntryKey& key, const PastEntryRow& row) {
@@ -149,10 +150,11 @@ PastEntry show(const ShardConfig& config, const store::Reader& rows, const PastE
     return {key.name, key.until.wall(), row.target, row.purge, inodes::attributesHere(config, rows, row.target)};
 }
 
-}  // namespace entries
+} // namespace entries
 
 // Retention is over. Holds need no look here: a held inode outlives its last pin until the hold ends.
-template <> void expiry::expire<ExpiryKind::kPastEntry>(Context& ctx, const ExpiryKey& key, const Expiry&) {
+template <>
+void expiry::expire<ExpiryKind::kPastEntry>(Context& ctx, const ExpiryKey& key, const Expiry&) {
     const InodeId dir{key.id};
     const auto at = entries::pastKeyOf(dir, key.name, Wall{key.extra});
     auto row = PastEntries::get(ctx.rows, at);
@@ -168,4 +170,4 @@ template <> void expiry::expire<ExpiryKind::kPastEntry>(Context& ctx, const Expi
     inodes::reconsider(ctx, dir);
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

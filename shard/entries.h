@@ -18,7 +18,7 @@ inline EntryKey keyOf(InodeId dir, const std::string& name) { return {dir, hashO
 inline PastEntryKey pastKeyOf(InodeId dir, const std::string& name, Wall until) {
     return {dir, hashOf(name), name, wire::Newest::of(until)};
 }
-inline constexpr u64 kFirstCookie = 3;          // 0 start, 1 ".", 2 ".."
+inline constexpr u64 kFirstCookie = 3; // 0 start, 1 ".", 2 ".."
 
 // What is there for everybody to see; none: nothing.
 std::optional<Entry> visible(const store::Reader&, InodeId dir, const std::string& name);
@@ -42,7 +42,7 @@ Result<> add(Context&, InodeId dir, const std::string& name, InodeId target);
 Result<> set(Context&, Dir&, const std::string& name, InodeId target, bool past, ClientId hold = {}, TxnId txn = {});
 // The name goes. NotFound if it names nothing.
 Result<> remove(Context&, Dir&, const std::string& name, bool past, ClientId hold = {}, TxnId txn = {});
-void store(Context&, const Dir&);               // call once after the changes
+void store(Context&, const Dir&); // call once after the changes
 
 // CommitFile's replace: what was there becomes past and the name names `target`. Returns the old target or 0.
 // IsDirectory if that is what is there.
@@ -50,8 +50,8 @@ Result<InodeId> replace(Context&, InodeId dir, const std::string& name, InodeId 
 
 // --- past entries ---
 Result<PastEntryRow> loadPast(const store::Reader&, const PastEntryKey&);
-void erasePast(Context&, const PastEntryKey&, const PastEntryRow&);       // the row and its expiry row
+void erasePast(Context&, const PastEntryKey&, const PastEntryRow&); // the row and its expiry row
 bool hasPast(const store::Reader&, InodeId dir);
 PastEntry show(const ShardConfig&, const store::Reader&, const PastEntryKey&, const PastEntryRow&);
 
-}  // namespace skua::shard::entries
+} // namespace skua::shard::entries

@@ -16,11 +16,14 @@ std::vector<std::pair<ExpiryKey, Expiry>> due(const store::Reader& rows, Scale s
     ExpiryKey from;
     from.scale = scale;
     from.time = scale == Scale::kWall ? purged.wall : purged.age;
-    Expiries::scan(rows, scale, [&](const ExpiryKey& key, const Expiry& row) {
-        if (key.time > nowOn(scale, now)) return false;
-        found.emplace_back(key, row);
-        return found.size() < limit;
-    }, from);
+    Expiries::scan(
+        rows, scale,
+        [&](const ExpiryKey& key, const Expiry& row) {
+            if (key.time > nowOn(scale, now)) return false;
+            found.emplace_back(key, row);
+            return found.size() < limit;
+        },
+        from);
     return found;
 }
 
@@ -40,7 +43,7 @@ void run(Context& ctx, const ExpiryKey& key, const Expiry& row) {
     }
 }
 
-}  // namespace
+} // namespace
 
 Due file(Context& ctx, Due when, ExpiryKind kind, u64 id, u64 extra, const std::string& name, const Expiry& row) {
     // Never in the past: purge() does not look there again.
@@ -79,4 +82,4 @@ Fate fateOf(const Context& ctx, const Policy& policy) {
     return {Wall{retention > ~wall ? ~u64{0} : wall + retention}, Age{ctx.now.age.value + kSafeAge}};
 }
 
-}  // namespace skua::shard::expiry
+} // namespace skua::shard::expiry

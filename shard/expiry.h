@@ -17,19 +17,31 @@ bool anyDue(const store::Reader&, raft::Time now);
 void purge(Context&, u32 limit);
 
 // The handlers; the row is already removed. In the file that owns what is purged.
-template <ExpiryKind kKind> void expire(Context&, const ExpiryKey&, const Expiry&);
+template <ExpiryKind kKind>
+void expire(Context&, const ExpiryKey&, const Expiry&);
 // Declared here, so that no file that calls one can make the general one instead.
-template <> void expire<ExpiryKind::kPastEntry>(Context&, const ExpiryKey&, const Expiry&);
-template <> void expire<ExpiryKind::kPastContent>(Context&, const ExpiryKey&, const Expiry&);
-template <> void expire<ExpiryKind::kHold>(Context&, const ExpiryKey&, const Expiry&);
-template <> void expire<ExpiryKind::kReservation>(Context&, const ExpiryKey&, const Expiry&);
-template <> void expire<ExpiryKind::kStaged>(Context&, const ExpiryKey&, const Expiry&);
-template <> void expire<ExpiryKind::kReplacedSpan>(Context&, const ExpiryKey&, const Expiry&);
-template <> void expire<ExpiryKind::kDyingContent>(Context&, const ExpiryKey&, const Expiry&);
-template <> void expire<ExpiryKind::kDyingInode>(Context&, const ExpiryKey&, const Expiry&);
-template <> void expire<ExpiryKind::kRetiredService>(Context&, const ExpiryKey&, const Expiry&);
-template <> void expire<ExpiryKind::kUsedIds>(Context&, const ExpiryKey&, const Expiry&);
-template <> void expire<ExpiryKind::kLateAnswer>(Context&, const ExpiryKey&, const Expiry&);
+template <>
+void expire<ExpiryKind::kPastEntry>(Context&, const ExpiryKey&, const Expiry&);
+template <>
+void expire<ExpiryKind::kPastContent>(Context&, const ExpiryKey&, const Expiry&);
+template <>
+void expire<ExpiryKind::kHold>(Context&, const ExpiryKey&, const Expiry&);
+template <>
+void expire<ExpiryKind::kReservation>(Context&, const ExpiryKey&, const Expiry&);
+template <>
+void expire<ExpiryKind::kStaged>(Context&, const ExpiryKey&, const Expiry&);
+template <>
+void expire<ExpiryKind::kReplacedSpan>(Context&, const ExpiryKey&, const Expiry&);
+template <>
+void expire<ExpiryKind::kDyingContent>(Context&, const ExpiryKey&, const Expiry&);
+template <>
+void expire<ExpiryKind::kDyingInode>(Context&, const ExpiryKey&, const Expiry&);
+template <>
+void expire<ExpiryKind::kRetiredService>(Context&, const ExpiryKey&, const Expiry&);
+template <>
+void expire<ExpiryKind::kUsedIds>(Context&, const ExpiryKey&, const Expiry&);
+template <>
+void expire<ExpiryKind::kLateAnswer>(Context&, const ExpiryKey&, const Expiry&);
 
 // When what stops being visible now may be purged: retention by `policy`, and never within kSafeAge.
 struct Fate {
@@ -40,4 +52,4 @@ Fate fateOf(const Context&, const Policy& policy);
 // Files for `purge`; the handler looks at not_before (when due by wall but too young: file at not_before).
 inline bool tooYoung(const Context& ctx, Age not_before) { return ctx.now.age < not_before; }
 
-}  // namespace skua::shard::expiry
+} // namespace skua::shard::expiry

@@ -33,12 +33,13 @@ std::optional<Age> heldUntil(const store::Reader& rows, raft::Time now, u64 id) 
     return last;
 }
 
-}  // namespace holds
+} // namespace holds
 
 // A hold ends, and what it kept is looked at again.
-template <> void expiry::expire<ExpiryKind::kHold>(Context& ctx, const ExpiryKey& key, const Expiry&) {
+template <>
+void expiry::expire<ExpiryKind::kHold>(Context& ctx, const ExpiryKey& key, const Expiry&) {
     Holds::erase(ctx.rows, {key.id, ClientId{key.extra}});
     inodes::reconsider(ctx, InodeId{key.id});
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

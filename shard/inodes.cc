@@ -1,6 +1,6 @@
 #include "shard/inodes.h"
-#include <algorithm>
 #include <sys/stat.h>
+#include <algorithm>
 #include "core/base/probe.h"
 #include "shard/contents.h"
 #include "shard/entries.h"
@@ -37,7 +37,7 @@ bool keptAlive(const Context& ctx, InodeId id, const Inode& row) {
     return held;
 }
 
-}  // namespace
+} // namespace
 
 Result<Inode> load(const ShardConfig& config, const store::Reader& rows, InodeId id) {
     if (!id.wellFormed()) return Error(Code::Invalid, "that is no inode's id");
@@ -163,4 +163,4 @@ Result<> checkXattrs(const std::vector<Xattr>& xattrs) {
     return Ok{};
 }
 
-}  // namespace skua::shard::inodes
+} // namespace skua::shard::inodes

@@ -49,4 +49,4 @@ Result<> checkXattr(std::string_view name, const Bytes& value);
 // All of them together: NoSpace over kMaxXattrs.
 Result<> checkXattrs(const std::vector<Xattr>&);
 
-}  // namespace skua::shard::inodes
+} // namespace skua::shard::inodes

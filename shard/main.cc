@@ -12,6 +12,8 @@ int main(int argc, char** argv) {
     raft::HostRole role;
     role.kind = "shard";
     role.role = registry::ServerRole::kShard;
-    role.machine = [](GroupId, const net::Keys& keys) -> std::unique_ptr<raft::StateMachine> { return std::make_unique<shard::Shard>(keys); };
+    role.machine = [](GroupId, const net::Keys& keys) -> std::unique_ptr<raft::StateMachine> {
+        return std::make_unique<shard::Shard>(keys);
+    };
     return raft::runHost(options, std::move(role));
 }

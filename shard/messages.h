@@ -26,17 +26,17 @@ struct Proof {
 };
 struct SpanWithProofs {
     SpanRecord span;
-    std::vector<Proof> proofs;      // as many as span.blocks
+    std::vector<Proof> proofs; // as many as span.blocks
     FIELDS(span, proofs)
 };
 // A file's bytes: inline, or spans that cover 0..size without a gap; staged ones (StageSpans) come first
 // and are not repeated here.
 struct NewContent {
-    ContentId content;              // from the reservation's range; also for inline bytes
+    ContentId content; // from the reservation's range; also for inline bytes
     u64 size = 0;
     std::optional<Bytes> inline_bytes;
-    u32 span_count = 0;             // staged and given together
-    std::vector<SpanWithProofs> spans;  // at most kMaxSpansPerCommit
+    u32 span_count = 0;                // staged and given together
+    std::vector<SpanWithProofs> spans; // at most kMaxSpansPerCommit
     FIELDS(content, size, inline_bytes, span_count, spans)
 };
 struct Xattr {
@@ -45,17 +45,17 @@ struct Xattr {
     FIELDS(name, value)
 };
 struct DirEntry {
-    u64 cookie = 0;                 // of this entry: pass it to go on behind it
+    u64 cookie = 0; // of this entry: pass it to go on behind it
     std::string name;
     InodeId inode;
-    std::optional<Attributes> attributes;   // where the inode lives in this shard
+    std::optional<Attributes> attributes; // where the inode lives in this shard
     FIELDS(cookie, name, inode, attributes)
 };
 struct PastEntry {
     std::string name;
-    Wall until;                     // when the name stopped naming it: with the name, its identity
+    Wall until; // when the name stopped naming it: with the name, its identity
     InodeId inode;
-    Wall purge;                     // when retention ends
+    Wall purge; // when retention ends
     std::optional<Attributes> attributes;
     FIELDS(name, until, inode, purge, attributes)
 };
@@ -76,17 +76,17 @@ struct Lookup {
     FIELDS(dir, name)
     struct Reply {
         InodeId inode;
-        Wall edge;                  // when the name came to name it
-        std::optional<Attributes> attributes;   // when the inode lives here
+        Wall edge;                            // when the name came to name it
+        std::optional<Attributes> attributes; // when the inode lives here
         FIELDS(inode, edge, attributes)
     };
 };
 struct GetAttr {
     MESSAGE(2, GetAttr)
-    std::vector<InodeId> inodes;    // at most 4096
+    std::vector<InodeId> inodes; // at most 4096
     FIELDS(inodes)
     struct Reply {
-        std::vector<std::optional<Attributes>> attributes;  // in the order asked; none: no such inode
+        std::vector<std::optional<Attributes>> attributes; // in the order asked; none: no such inode
         FIELDS(attributes)
     };
 };
@@ -96,12 +96,12 @@ struct ReadDir {
     MESSAGE(3, ReadDir)
     InodeId dir;
     u64 cookie = 0;
-    u32 limit = 0;                  // entries, 1..4096; a little more may come
+    u32 limit = 0; // entries, 1..4096; a little more may come
     FIELDS(dir, cookie, limit)
     struct Reply {
         InodeId parent;
         std::vector<DirEntry> entries;
-        bool end = false;           // nothing follows
+        bool end = false; // nothing follows
         FIELDS(parent, entries, end)
     };
 };
@@ -112,7 +112,7 @@ struct Open {
     struct Reply {
         Attributes attributes;
         std::optional<Bytes> inline_bytes;
-        std::vector<SpanRecord> spans;  // the first ones
+        std::vector<SpanRecord> spans; // the first ones
         bool more = false;
         ReadKey read_key{};
         FIELDS(attributes, inline_bytes, spans, more, read_key)
@@ -121,8 +121,8 @@ struct Open {
 struct Spans {
     MESSAGE(5, Spans)
     ContentId content;
-    Generation generation;          // another one: Stale
-    u64 from = 0;                   // file offset
+    Generation generation; // another one: Stale
+    u64 from = 0;          // file offset
     u32 limit = 0;
     FIELDS(content, generation, from, limit)
     struct Reply {
@@ -194,7 +194,7 @@ struct PastContents {
 struct ListPast {
     MESSAGE(12, ListPast)
     InodeId dir;
-    std::string after_name;         // empty: from the start
+    std::string after_name; // empty: from the start
     Wall after_until;
     u32 limit = 0;
     FIELDS(dir, after_name, after_until, limit)
@@ -208,10 +208,10 @@ enum class FateOf : u8 { kKeep = 0, kReferenced = 1, kDead = 2 };
 struct Fate {
     MESSAGE(13, Fate)
     BlockServiceId service;
-    std::vector<BlockId> blocks;    // of contents of this shard, at most 4096
+    std::vector<BlockId> blocks; // of contents of this shard, at most 4096
     FIELDS(service, blocks)
     struct Reply {
-        std::vector<FateOf> fates;  // in the order asked
+        std::vector<FateOf> fates; // in the order asked
         FIELDS(fates)
     };
 };
@@ -243,8 +243,8 @@ struct Usage {
     FIELDS()
     struct Reply {
         u64 inodes = 0, files = 0, directories = 0;
-        u64 bytes = 0;              // logical bytes of current contents
-        u64 past_bytes = 0;         // of past entries and contents, about
+        u64 bytes = 0;      // logical bytes of current contents
+        u64 past_bytes = 0; // of past entries and contents, about
         u64 garbage_blocks = 0;
         FIELDS(inodes, files, directories, bytes, past_bytes, garbage_blocks)
     };
@@ -276,13 +276,13 @@ struct GetPolicy {
 
 struct ReserveIds {
     MESSAGE(64, ReserveIds)
-    u32 count = 0;                  // 1..10,000
+    u32 count = 0; // 1..10,000
     FIELDS(count)
     struct Reply {
         ReservationId reservation;
-        u64 first = 0;              // counters first .. first + count - 1 of this shard
+        u64 first = 0; // counters first .. first + count - 1 of this shard
         u32 count = 0;
-        ReadKey key_of_first{};     // read key of content `first`; others by asking Spans/Open
+        ReadKey key_of_first{}; // read key of content `first`; others by asking Spans/Open
         FIELDS(reservation, first, count, key_of_first)
     };
 };
@@ -291,7 +291,7 @@ struct KeepReservation {
     std::vector<ReservationId> reservations;
     FIELDS(reservations)
     struct Reply {
-        std::vector<ReservationId> gone;    // that are not the client's (any more)
+        std::vector<ReservationId> gone; // that are not the client's (any more)
         FIELDS(gone)
     };
 };
@@ -303,13 +303,13 @@ struct StageSpans {
     std::vector<SpanWithProofs> spans;
     FIELDS(reservation, content, spans)
     struct Reply {
-        u64 covered = 0;            // bytes staged so far
+        u64 covered = 0; // bytes staged so far
         FIELDS(covered)
     };
 };
 enum class CommitMode : u8 {
-    kCreate = 0,                    // the name is taken: Exists{inode}
-    kReplace = 1,                   // the old target becomes a past entry (a directory there: IsDirectory)
+    kCreate = 0,  // the name is taken: Exists{inode}
+    kReplace = 1, // the old target becomes a past entry (a directory there: IsDirectory)
 };
 // Gives a finished content its inode and its name in one log entry; from then on everybody sees it, whole.
 struct CommitFile {
@@ -317,11 +317,11 @@ struct CommitFile {
     InodeId dir;
     std::string name;
     ReservationId reservation;
-    InodeId inode;                  // from the reservation's range, type file
+    InodeId inode; // from the reservation's range, type file
     CommitMode commit_mode{};
-    u32 mode = 0644;                // permission bits
+    u32 mode = 0644; // permission bits
     u32 uid = 0, gid = 0;
-    Wall atime, mtime;              // 0: the entry's own time
+    Wall atime, mtime; // 0: the entry's own time
     NewContent content;
     std::vector<Xattr> xattrs;
     FIELDS(dir, name, reservation, inode, commit_mode, mode, uid, gid, atime, mtime, content, xattrs)
@@ -338,9 +338,9 @@ struct SetContent {
     ReservationId reservation;
     NewContent content;
     std::optional<Wall> mtime;
-    ContentId base;                 // if not 0: Conflict unless this and base_generation are current
+    ContentId base; // if not 0: Conflict unless this and base_generation are current
     Generation base_generation;
-    std::optional<u32> mode{}, uid{}, gid{};    // set with it: what fchmod and fchown said while it was written
+    std::optional<u32> mode{}, uid{}, gid{}; // set with it: what fchmod and fchown said while it was written
     std::optional<Wall> atime{};
     FIELDS(inode, reservation, content, mtime, base, base_generation, mode, uid, gid, atime)
     struct Reply {
@@ -352,14 +352,14 @@ struct SetContent {
 struct EditContent {
     MESSAGE(69, EditContent)
     InodeId inode;
-    ReservationId reservation;      // 0 if no block is new
-    ContentId content;              // the current one
-    Generation base;                // not current: Conflict
+    ReservationId reservation; // 0 if no block is new
+    ContentId content;         // the current one
+    Generation base;           // not current: Conflict
     u64 size = 0;
     std::optional<Bytes> inline_bytes;
     std::vector<SpanWithProofs> spans;
     std::optional<Wall> mtime;
-    std::optional<u32> mode{}, uid{}, gid{};    // as in SetContent
+    std::optional<u32> mode{}, uid{}, gid{}; // as in SetContent
     std::optional<Wall> atime{};
     FIELDS(inode, reservation, content, base, size, inline_bytes, spans, mtime, mode, uid, gid, atime)
     struct Reply {
@@ -370,7 +370,7 @@ struct EditContent {
 struct SetAttr {
     MESSAGE(70, SetAttr)
     InodeId inode;
-    std::optional<u32> mode;        // permission bits
+    std::optional<u32> mode; // permission bits
     std::optional<u32> uid, gid;
     std::optional<Wall> atime, mtime;
     bool atime_now = false, mtime_now = false;
@@ -401,8 +401,8 @@ struct Symlink {
     InodeId dir;
     std::string name;
     ReservationId reservation;
-    InodeId inode;                  // type special
-    std::string target;             // 1..4095 bytes, no NUL
+    InodeId inode;      // type special
+    std::string target; // 1..4095 bytes, no NUL
     u32 uid = 0, gid = 0;
     FIELDS(dir, name, reservation, inode, target, uid, gid)
     struct Reply {
@@ -415,8 +415,8 @@ struct MakeNode {
     InodeId dir;
     std::string name;
     ReservationId reservation;
-    InodeId inode;                  // type special
-    u32 mode = 0;                   // S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK and permissions
+    InodeId inode; // type special
+    u32 mode = 0;  // S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK and permissions
     u64 device = 0;
     u32 uid = 0, gid = 0;
     FIELDS(dir, name, reservation, inode, mode, device, uid, gid)
@@ -429,12 +429,12 @@ struct Unlink {
     MESSAGE(75, Unlink)
     InodeId dir;
     std::string name;
-    InodeId expected;               // if not 0 and another is there: NotFound
-    bool hold = false;              // the client has it open
+    InodeId expected;  // if not 0 and another is there: NotFound
+    bool hold = false; // the client has it open
     FIELDS(dir, name, expected, hold)
     struct Reply {
         InodeId inode;
-        Wall until;                 // names the past entry
+        Wall until; // names the past entry
         FIELDS(inode, until)
     };
 };
@@ -445,9 +445,9 @@ struct RenameHere {
     std::string from_name;
     InodeId to_dir;
     std::string to_name;
-    InodeId moved;                  // if not 0 and another is there: NotFound
+    InodeId moved; // if not 0 and another is there: NotFound
     bool no_replace = false;
-    bool hold = false;              // the client has the replaced one open
+    bool hold = false; // the client has the replaced one open
     FIELDS(from_dir, from_name, to_dir, to_name, moved, no_replace, hold)
     struct Reply {
         InodeId replaced;
@@ -493,8 +493,8 @@ struct RestoreContent {
 // Ends the retention of a past entry (dir, name, until) or past content (inode, until), not the 30 minutes.
 struct PurgeNow {
     MESSAGE(80, PurgeNow)
-    InodeId inode;                  // directory of the entry, or the file
-    std::string name;               // empty: a past content
+    InodeId inode;    // directory of the entry, or the file
+    std::string name; // empty: a past content
     Wall until;
     FIELDS(inode, name, until)
     using Reply = Done;
@@ -502,7 +502,7 @@ struct PurgeNow {
 struct SetPolicy {
     MESSAGE(81, SetPolicy)
     InodeId dir;
-    std::optional<Policy> own;      // none: only `resolved` (the walk below a change)
+    std::optional<Policy> own; // none: only `resolved` (the walk below a change)
     Policy resolved;
     FIELDS(dir, own, resolved)
     using Reply = Done;
@@ -520,8 +520,8 @@ struct ReplaceBlock {
     MESSAGE(83, ReplaceBlock)
     ReservationId reservation;
     ContentId content;
-    u64 offset = 0;                 // of the span
-    u8 index = 0;                   // in SpanRecord::blocks
+    u64 offset = 0; // of the span
+    u8 index = 0;   // in SpanRecord::blocks
     BlockId old_id;
     BlockRef block;
     Proof proof;
@@ -555,10 +555,10 @@ struct RetireService {
 // What one shard's log asks of another's, in order, exactly once (the outbox).
 struct CountLinks {
     MESSAGE(1, CountLinks)
-    InodeId inode;                  // lives at the receiver
-    i32 nlink = 0, pins = 0;        // to add
-    Wall ctime;                     // 0: unchanged
-    ClientId hold;                  // this client has it open; 0: nobody
+    InodeId inode;           // lives at the receiver
+    i32 nlink = 0, pins = 0; // to add
+    Wall ctime;              // 0: unchanged
+    ClientId hold;           // this client has it open; 0: nobody
     FIELDS(inode, nlink, pins, ctime, hold)
 };
 using OutboxMessage = std::variant<CountLinks>;
@@ -566,10 +566,10 @@ using OutboxMessage = std::variant<CountLinks>;
 struct Deliver {
     MESSAGE(96, Deliver)
     ShardId from;
-    u64 number = 0;                 // per pair of shards, from 1, without gaps
+    u64 number = 0; // per pair of shards, from 1, without gaps
     OutboxMessage message;
     FIELDS(from, number, message)
-    using Reply = Done;             // also for one that was taken before
+    using Reply = Done; // also for one that was taken before
 };
 
 // --- the coordinator's steps (servers only) ----------------------------------------------------------------
@@ -597,7 +597,7 @@ struct AddEntry {
     InodeId target;
     FIELDS(dir, name, target)
     struct Reply {
-        Policy resolved;            // of `dir`, for the new directory
+        Policy resolved; // of `dir`, for the new directory
         FIELDS(resolved)
     };
 };
@@ -611,8 +611,8 @@ struct LockEntry {
     bool absent = false;
     FIELDS(dir, name, expected, absent)
     struct Reply {
-        InodeId there;              // 0: nothing
-        Policy resolved;            // of `dir`
+        InodeId there;   // 0: nothing
+        Policy resolved; // of `dir`
         FIELDS(there, resolved)
     };
 };
@@ -651,7 +651,7 @@ struct SetEntry {
     InodeId dir;
     std::string name;
     InodeId target;
-    bool past = false;              // of what is replaced
+    bool past = false; // of what is replaced
     FIELDS(dir, name, target, past)
     using Reply = Done;
 };
@@ -707,7 +707,7 @@ struct Step {
     MESSAGE(97, Step)
     TxnId txn;
     u32 step = 0;
-    TxnId watermark;                // every transaction below it is finished
+    TxnId watermark; // every transaction below it is finished
     StepAction action;
     FIELDS(txn, step, watermark, action)
     using Reply = Done;
@@ -731,20 +731,19 @@ struct Delivered {
     using Reply = Done;
 };
 
-using Request =
-    std::variant<Lookup, GetAttr, ReadDir, Open, Spans, ReadLink, GetXattr, ListXattr, GetParent, Versions, PastContents, ListPast,
-                 Fate, ServiceContents, TakeGarbage, Usage, Check, GetPolicy, ReserveIds, KeepReservation, StageSpans, CommitFile,
-                 SetContent, EditContent, SetAttr, SetXattr, RemoveXattr, Symlink, MakeNode, Unlink, RenameHere, LinkHere, Undelete,
-                 RestoreContent, PurgeNow, SetPolicy, Hold, ReplaceBlock, ReportBad, DoneGarbage, RetireService, Deliver, Step, Purge,
-                 Delivered>;
+using Request = std::variant<Lookup, GetAttr, ReadDir, Open, Spans, ReadLink, GetXattr, ListXattr, GetParent, Versions,
+                             PastContents, ListPast, Fate, ServiceContents, TakeGarbage, Usage, Check, GetPolicy, ReserveIds,
+                             KeepReservation, StageSpans, CommitFile, SetContent, EditContent, SetAttr, SetXattr, RemoveXattr,
+                             Symlink, MakeNode, Unlink, RenameHere, LinkHere, Undelete, RestoreContent, PurgeNow, SetPolicy, Hold,
+                             ReplaceBlock, ReportBad, DoneGarbage, RetireService, Deliver, Step, Purge, Delivered>;
 
 // Format's config.
 struct ShardConfig {
     ClusterId cluster;
     ShardId shard;
     u16 shards = 0;
-    Policy policy;                  // complete: what the root resolves to
+    Policy policy; // complete: what the root resolves to
     FIELDS(cluster, shard, shards, policy)
 };
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -23,7 +23,8 @@ void answerWhenTaken(Context& ctx, const OutboxKey& key, std::string reply) {
     row->client = ctx.client;
     row->request = ctx.request;
     row->reply.value = std::move(reply);
-    row->late = expiry::file(ctx, Due::at(Age{ctx.now.age.value + kAnswerAtMost}), ExpiryKind::kLateAnswer, key.to.value, key.number);
+    row->late =
+        expiry::file(ctx, Due::at(Age{ctx.now.age.value + kAnswerAtMost}), ExpiryKind::kLateAnswer, key.to.value, key.number);
     Outbox::put(ctx.rows, key, *row);
 }
 
@@ -42,10 +43,11 @@ void taken(Context& ctx, ShardId to, u64 number) {
     }
 }
 
-}  // namespace outbox
+} // namespace outbox
 
 // The receiver takes its time: the client hears what is done here.
-template <> void expiry::expire<ExpiryKind::kLateAnswer>(Context& ctx, const ExpiryKey& key, const Expiry&) {
+template <>
+void expiry::expire<ExpiryKind::kLateAnswer>(Context& ctx, const ExpiryKey& key, const Expiry&) {
     const OutboxKey at{ShardId{static_cast<u16>(key.id)}, key.extra};
     auto row = Outbox::get(ctx.rows, at);
     if (!row || row->client == ClientId{}) return;
@@ -57,4 +59,4 @@ template <> void expiry::expire<ExpiryKind::kLateAnswer>(Context& ctx, const Exp
     Outbox::put(ctx.rows, at, *row);
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

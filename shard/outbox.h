@@ -13,4 +13,4 @@ void answerWhenTaken(Context&, const OutboxKey& key, std::string reply);
 // Removes the rows up to `number`; answers who waited.
 void taken(Context&, ShardId to, u64 number);
 
-}  // namespace skua::shard::outbox
+} // namespace skua::shard::outbox

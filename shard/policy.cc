@@ -6,7 +6,7 @@ namespace skua::shard {
 namespace {
 constexpr std::size_t kMaxSteps = 16, kMaxClass = 64;
 constexpr u32 kMaxCell = 16u << 20;
-}  // namespace
+} // namespace
 
 Policy inherit(const Policy& own, const Policy& above) {
     Policy p = own;
@@ -41,4 +41,4 @@ u64 retentionOf(const Policy& p) { return p.retention == 0 ? kDefaultRetention :
 
 u32 inlineMost(const Policy& p) { return p.inline_most == 0 ? 0 : p.inline_most - 1; }
 
-}  // namespace skua::shard
+} // namespace skua::shard

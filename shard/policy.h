@@ -15,4 +15,4 @@ u64 retentionOf(const Policy&);
 // Bytes that may be inline; 0 is none.
 u32 inlineMost(const Policy&);
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -40,27 +40,27 @@ struct Nothing {
 // --- inodes ----------------------------------------------------------------------------------------------
 
 struct Directory {
-    InodeId parent;                 // the root is its own
-    u32 entries = 0;                // names that can be seen
-    bool closed = false;            // removed; its row stays until its past ends
+    InodeId parent;      // the root is its own
+    u32 entries = 0;     // names that can be seen
+    bool closed = false; // removed; its row stays until its past ends
     Policy own, resolved;
     FIELDS(parent, entries, closed, own, resolved)
 };
 // nlink and pins may be below zero for a moment: counts from different shards overtake each other.
 struct Inode {
     u32 mode = 0, uid = 0, gid = 0;
-    i32 nlink = 0;                  // entries that name it; of a directory: 2 + subdirectories
-    i32 pins = 0;                   // past entries that name it
+    i32 nlink = 0; // entries that name it; of a directory: 2 + subdirectories
+    i32 pins = 0;  // past entries that name it
     Wall atime, mtime, ctime, birth;
     u64 size = 0;
-    u64 stored = 0;                 // logical bytes that are stored (holes are not)
-    ContentId content;              // files; 0 else
+    u64 stored = 0;    // logical bytes that are stored (holes are not)
+    ContentId content; // files; 0 else
     Generation generation;
-    std::optional<Bytes> inline_bytes;      // of the current content; then it has no spans
+    std::optional<Bytes> inline_bytes; // of the current content; then it has no spans
     std::optional<Directory> directory;
-    std::string target;             // symlinks
+    std::string target; // symlinks
     u64 device = 0;
-    std::vector<Xattr> xattrs;      // by name
+    std::vector<Xattr> xattrs; // by name
     FIELDS(mode, uid, gid, nlink, pins, atime, mtime, ctime, birth, size, stored, content, generation, inline_bytes, directory,
            target, device, xattrs)
 };
@@ -75,13 +75,13 @@ using Inodes = store::Table<'i', InodeKey, Inode>;
 // No target: an absent name that a transaction holds free; only `lock` counts, readers do not see it.
 struct Entry {
     InodeId target;
-    Wall edge;                      // when the name came to name it
+    Wall edge; // when the name came to name it
     TxnId lock;
     FIELDS(target, edge, lock)
 };
 struct EntryKey {
     InodeId dir;
-    u64 hash = 0;                   // entries::hashOf(name)
+    u64 hash = 0; // entries::hashOf(name)
     std::string name;
     FIELDS(dir, hash, name)
 };
@@ -103,17 +103,17 @@ struct Due {
     static Due at(Age a) { return {Scale::kAge, a.value}; }
 };
 enum class ExpiryKind : u8 {
-    kPastEntry = 1,                 // id dir, extra until, name        its retention ends
-    kPastContent = 2,               // id inode, extra until            its retention ends
-    kHold = 3,                      // id inode or content, extra client
-    kReservation = 4,               // id reservation
-    kStaged = 5,                    // id content                       the deadline of staged spans
-    kReplacedSpan = 6,              // id content, extra since (wall)   blocks that an edit or repair replaced
-    kDyingContent = 7,              // id content                       its spans are removed in bounded steps
-    kDyingInode = 8,                // id inode                         its past contents are, too
-    kLateAnswer = 9,                // id shard, extra number           an answer that waits for an outbox row
-    kRetiredService = 10,           // id service                       its garbage rows are removed in bounded steps
-    kUsedIds = 11,                  // id reservation                   what an ended one had used, likewise
+    kPastEntry = 1,       // id dir, extra until, name        its retention ends
+    kPastContent = 2,     // id inode, extra until            its retention ends
+    kHold = 3,            // id inode or content, extra client
+    kReservation = 4,     // id reservation
+    kStaged = 5,          // id content                       the deadline of staged spans
+    kReplacedSpan = 6,    // id content, extra since (wall)   blocks that an edit or repair replaced
+    kDyingContent = 7,    // id content                       its spans are removed in bounded steps
+    kDyingInode = 8,      // id inode                         its past contents are, too
+    kLateAnswer = 9,      // id shard, extra number           an answer that waits for an outbox row
+    kRetiredService = 10, // id service                       its garbage rows are removed in bounded steps
+    kUsedIds = 11,        // id reservation                   what an ended one had used, likewise
 };
 // Keys must be unique: whoever files under a time that may come twice puts what differs into id, extra, name.
 struct ExpiryKey {
@@ -133,10 +133,10 @@ using Expiries = store::Table<'x', ExpiryKey, Expiry>;
 
 struct PastEntryRow {
     InodeId target;
-    Wall purge;                     // retention ends
-    Age not_before;                 // whatever the retention
-    Due filed;                      // where its expiry row is
-    TxnId lock;                     // a transaction brings it back: it has no expiry row
+    Wall purge;     // retention ends
+    Age not_before; // whatever the retention
+    Due filed;      // where its expiry row is
+    TxnId lock;     // a transaction brings it back: it has no expiry row
     FIELDS(target, purge, not_before, filed, lock)
 };
 struct PastEntryKey {
@@ -186,7 +186,7 @@ struct ContentPrefix {
 using SpanRows = store::Table<'s', SpanKey, SpanRecord>;
 
 struct OnServiceKey {
-    BlockServiceId service;         // 0: blocks that are owed or bad
+    BlockServiceId service; // 0: blocks that are owed or bad
     ContentId content;
     FIELDS(service, content)
 };
@@ -195,7 +195,7 @@ struct ServicePrefix {
     FIELDS(service)
 };
 struct OnService {
-    u32 blocks = 0;                 // of the content, there
+    u32 blocks = 0; // of the content, there
     FIELDS(blocks)
 };
 using OnServices = store::Table<'o', OnServiceKey, OnService>;
@@ -203,7 +203,7 @@ using OnServices = store::Table<'o', OnServiceKey, OnService>;
 struct StagedRow {
     ReservationId reservation;
     Age deadline;
-    u64 covered = 0;                // 0..covered is staged, without a gap
+    u64 covered = 0; // 0..covered is staged, without a gap
     u32 spans = 0;
     u64 stored = 0;
     FIELDS(reservation, deadline, covered, spans, stored)
@@ -249,7 +249,7 @@ using Replaced = store::Table<'d', ReplacedKey, ReplacedRow>;
 // --- rights -----------------------------------------------------------------------------------------------------
 
 struct ReservationRow {
-    ClientId client;                // 0: the leader's own (repair)
+    ClientId client; // 0: the leader's own (repair)
     u64 first = 0;
     u32 count = 0;
     Age until;
@@ -280,7 +280,7 @@ struct UsedRow {
 using Used = store::Table<'b', UsedKey, UsedRow>;
 
 struct HoldKey {
-    u64 id = 0;                     // InodeId or ContentId: their types differ
+    u64 id = 0; // InodeId or ContentId: their types differ
     ClientId client;
     FIELDS(id, client)
 };
@@ -307,7 +307,7 @@ struct OutboxRow {
     ClientId client;
     RequestId request;
     Bytes reply;
-    Due late;                       // the answer goes then at the latest
+    Due late; // the answer goes then at the latest
     FIELDS(message, client, request, reply, late)
 };
 using Outbox = store::Table<'q', OutboxKey, OutboxRow>;
@@ -316,12 +316,12 @@ struct ShardKey {
     FIELDS(shard)
 };
 struct OutboxHead {
-    u64 last = 0;                   // number given
+    u64 last = 0; // number given
     FIELDS(last)
 };
 using OutboxHeads = store::Table<'n', ShardKey, OutboxHead>;
 struct InboxHead {
-    u64 last = 0;                   // number taken
+    u64 last = 0; // number taken
     FIELDS(last)
 };
 using InboxHeads = store::Table<'j', ShardKey, InboxHead>;
@@ -334,7 +334,7 @@ struct StepKey {
     FIELDS(txn, step)
 };
 struct StepAnswer {
-    Error error;                    // refusals are remembered too
+    Error error; // refusals are remembered too
     Bytes reply;
     FIELDS(error, reply)
 };
@@ -346,14 +346,14 @@ struct OnlyKey {
     FIELDS()
 };
 struct WatermarkRow {
-    TxnId txn;                      // all below are finished
+    TxnId txn; // all below are finished
     FIELDS(txn)
 };
 using Watermark = store::Table<'w', OnlyKey, WatermarkRow>;
 using Config = store::Table<'m', OnlyKey, ShardConfig>;
 struct CounterRow {
     u32 last_reservation = 0;
-    u64 last_id = 0;                // of inodes and contents; directories are the coordinator's
+    u64 last_id = 0; // of inodes and contents; directories are the coordinator's
     FIELDS(last_reservation, last_id)
 };
 using Counters = store::Table<'k', OnlyKey, CounterRow>;
@@ -370,4 +370,4 @@ struct TotalsRow {
 };
 using Totals = store::Table<'u', OnlyKey, TotalsRow>;
 
-}  // namespace skua::shard
+} // namespace skua::shard

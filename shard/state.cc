@@ -1,6 +1,6 @@
 #include "shard/state.h"
-#include <algorithm>
 #include <sys/stat.h>
+#include <algorithm>
 #include "core/base/probe.h"
 #include "shard/expiry.h"
 #include "shard/inodes.h"
@@ -13,22 +13,26 @@ namespace {
 
 constexpr u8 kFirstLogged = 64;
 constexpr u64 kLookEvery = 50 * kMillisecond, kPurgeLost = 5 * kSecond;
-constexpr u32 kPurgeRows = 256;             // in one entry
-constexpr std::size_t kWindow = 64;         // messages on their way to one shard
+constexpr u32 kPurgeRows = 256;     // in one entry
+constexpr std::size_t kWindow = 64; // messages on their way to one shard
 
 const Error kNotFormatted(Code::Unavailable, "this shard is not formatted yet");
 const Error kUndecodable(Code::Invalid, "the request does not decode");
 
-template <class Op> constexpr bool kServersOnly = std::is_same_v<Op, Deliver> || std::is_same_v<Op, Step>;
-template <class Op> constexpr bool kOwn = std::is_same_v<Op, Purge> || std::is_same_v<Op, Delivered>;
+template <class Op>
+constexpr bool kServersOnly = std::is_same_v<Op, Deliver> || std::is_same_v<Op, Step>;
+template <class Op>
+constexpr bool kOwn = std::is_same_v<Op, Purge> || std::is_same_v<Op, Delivered>;
 
-template <class Op> Result<> checkSender(bool server, bool own) {
+template <class Op>
+Result<> checkSender(bool server, bool own) {
     if (kServersOnly<Op> && !server) return Error(Code::Denied, "only servers may send this");
     if (kOwn<Op> && !own) return Error(Code::Denied, "only the shard's leader proposes this");
     return Ok{};
 }
 
-template <class Op> raft::Answer run(Context& ctx, const Op& op) {
+template <class Op>
+raft::Answer run(Context& ctx, const Op& op) {
     if (auto allowed = checkSender<Op>(ctx.server, ctx.own); !allowed) return {allowed.error(), {}};
     if constexpr (Op::kTag < kFirstLogged) return {Error(Code::Invalid, "a read is not logged"), {}};
     else if constexpr (std::is_same_v<Op, Step>) {
@@ -40,7 +44,7 @@ template <class Op> raft::Answer run(Context& ctx, const Op& op) {
     }
 }
 
-}  // namespace
+} // namespace
 
 const ShardConfig* Shard::config(const store::Reader& rows) {
     if (!config_) config_ = Config::get(rows, {});
@@ -58,10 +62,12 @@ Result<> Shard::admit(const store::Reader& rows, raft::Time now, const raft::Com
     const ShardConfig* c = config(rows);
     if (!c) return kNotFormatted;
     const Reading reading{rows, now, command.client, command.server, *c, keys_};
-    return std::visit([&]<class Op>(const Op& op) -> Result<> {
-        TRY_OK(checkSender<Op>(command.server, command.own));
-        return shard::admit<Op>(reading, op);
-    }, request);
+    return std::visit(
+        [&]<class Op>(const Op& op) -> Result<> {
+            TRY_OK(checkSender<Op>(command.server, command.own));
+            return shard::admit<Op>(reading, op);
+        },
+        request);
 }
 
 std::optional<raft::Answer> Shard::query(const store::Reader& rows, raft::Time now, const raft::Command& command, bool) {
@@ -70,10 +76,12 @@ std::optional<raft::Answer> Shard::query(const store::Reader& rows, raft::Time n
     const ShardConfig* c = config(rows);
     if (!c) return raft::Answer{kNotFormatted, {}};
     const Reading reading{rows, now, command.client, command.server, *c, keys_};
-    return std::visit([&]<class Op>(const Op& op) -> raft::Answer {
-        if constexpr (Op::kTag < kFirstLogged) return raft::answerOf(read<Op>(reading, op));
-        else return {Error(Code::Invalid, "a write is not a read"), {}};
-    }, request);
+    return std::visit(
+        [&]<class Op>(const Op& op) -> raft::Answer {
+            if constexpr (Op::kTag < kFirstLogged) return raft::answerOf(read<Op>(reading, op));
+            else return {Error(Code::Invalid, "a write is not a read"), {}};
+        },
+        request);
 }
 
 void Shard::apply(store::Transaction& rows, raft::Time now, const raft::Command& command, raft::Outcome& outcome) {
@@ -106,7 +114,7 @@ void Shard::apply(store::Transaction& rows, raft::Time now, const raft::Command&
 
 void Shard::format(store::Transaction& rows, raft::Time now, std::string_view bytes) {
     ShardConfig c;
-    if (!wire::decode(bytes, c)) return;        // stays unformatted, and says so to everybody
+    if (!wire::decode(bytes, c)) return; // stays unformatted, and says so to everybody
     Config::put(rows, {}, c);
     if (c.shard != kRoot.shard()) return;
     std::vector<raft::LateAnswer> late;
@@ -169,11 +177,14 @@ void Shard::sendOutbox(const store::Reader& rows, raft::Leader& leader) {
         std::vector<std::pair<OutboxKey, OutboxMessage>> next;
         const std::size_t room = kWindow - (s.sent - s.delivered);
         s.more = false;
-        Outbox::scan(rows, ShardKey{to}, [&](const OutboxKey& key, const OutboxRow& row) {
-            if (next.size() == room) s.more = true;
-            else next.emplace_back(key, row.message);
-            return !s.more;
-        }, OutboxKey{to, s.sent + 1});
+        Outbox::scan(
+            rows, ShardKey{to},
+            [&](const OutboxKey& key, const OutboxRow& row) {
+                if (next.size() == room) s.more = true;
+                else next.emplace_back(key, row.message);
+                return !s.more;
+            },
+            OutboxKey{to, s.sent + 1});
         for (const auto& [key, message] : next) {
             s.sent = key.number;
             const u64 token = ++leading_->last_token;
@@ -190,7 +201,7 @@ void Shard::heard(const store::Reader&, raft::Time, u64 token, const Result<std:
     const OutboxKey key = call->second;
     leading_->calls.erase(call);
     Sending& s = leading_->sending[key.to];
-    if (!reply) {       // unexpected: everything from here on again, at the next look
+    if (!reply) { // unexpected: everything from here on again, at the next look
         s.sent = std::max(s.delivered, std::min(s.sent, key.number - 1));
         s.more = true;
         return;
@@ -205,4 +216,4 @@ void Shard::heard(const store::Reader&, raft::Time, u64 token, const Result<std:
     if (s.delivered != before) leader.propose(wire::encode(Request(Delivered{key.to, s.delivered})));
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

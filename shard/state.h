@@ -15,15 +15,15 @@ namespace skua::shard {
 
 // The leader's knowledge of what it is sending to one shard.
 struct Sending {
-    u64 sent = 0;                   // the last number given to call()
-    std::set<u64> heard;            // taken there, above `delivered`
-    bool more = true;               // rows above `sent` may be there
-    u64 delivered = 0;              // all up to here: proposed as Delivered
+    u64 sent = 0;        // the last number given to call()
+    std::set<u64> heard; // taken there, above `delivered`
+    bool more = true;    // rows above `sent` may be there
+    u64 delivered = 0;   // all up to here: proposed as Delivered
 };
 // What a leader remembers, and a new one finds again.
 struct Leading {
     std::map<ShardId, Sending> sending;
-    std::map<u64, OutboxKey> calls;             // token -> what was sent
+    std::map<u64, OutboxKey> calls; // token -> what was sent
     u64 last_token = 0;
     Age purge_asked, looked;
     bool purging = false;
@@ -51,8 +51,8 @@ private:
     void sendOutbox(const store::Reader&, raft::Leader&);
 
     net::Keys keys_;
-    std::optional<ShardConfig> config_;         // format()'s; never changes
+    std::optional<ShardConfig> config_; // format()'s; never changes
     std::optional<Leading> leading_;
 };
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -14,4 +14,4 @@ void add(Context& ctx, const TotalsRow& d) {
     Totals::put(ctx.rows, {}, row);
 }
 
-}  // namespace skua::shard::totals
+} // namespace skua::shard::totals

@@ -7,4 +7,4 @@ namespace skua::shard::totals {
 
 void add(Context&, const TotalsRow& difference);
 
-}  // namespace skua::shard::totals
+} // namespace skua::shard::totals

@@ -22,13 +22,15 @@ Next setEntry(InodeId dir, const std::string& name, InodeId target) {
     set.target = target;
     return Send{dir.shard(), set};
 }
-}  // namespace
+} // namespace
 
-template <> std::vector<EntryName> Script<Exchange>::names(const Exchange& op) {
+template <>
+std::vector<EntryName> Script<Exchange>::names(const Exchange& op) {
     return {{op.dir_a, op.name_a}, {op.dir_b, op.name_b}};
 }
 
-template <> Result<> Script<Exchange>::check(const Exchange& op) {
+template <>
+Result<> Script<Exchange>::check(const Exchange& op) {
     TRY_OK(checkDirectory(op.dir_a));
     TRY_OK(checkDirectory(op.dir_b));
     if (sameEntry(op)) return Error(Code::Invalid, "a name cannot be exchanged with itself");
@@ -36,7 +38,8 @@ template <> Result<> Script<Exchange>::check(const Exchange& op) {
     return checkName(op.name_b);
 }
 
-template <> Next Script<Exchange>::forward(const Txn& t, const Exchange& op) {
+template <>
+Next Script<Exchange>::forward(const Txn& t, const Exchange& op) {
     const InodeId a = t.there_a, b = t.there_b;
     switch (t.phase) {
         case 0: return lockEntry(op.dir_a, op.name_a, op.inode_a, false);
@@ -59,13 +62,15 @@ template <> Next Script<Exchange>::forward(const Txn& t, const Exchange& op) {
     }
 }
 
-template <> Next Script<Exchange>::backward(const Txn& t, const Exchange& op) {
+template <>
+Next Script<Exchange>::backward(const Txn& t, const Exchange& op) {
     if (t.phase == 0) return unlockEntry(op.dir_a, op.name_a);
     if (t.phase == 1) return unlockEntry(op.dir_b, op.name_b);
     return Skip{};
 }
 
-template <> Result<> Script<Exchange>::took(Txn& t, const Exchange&, const std::string& reply) {
+template <>
+Result<> Script<Exchange>::took(Txn& t, const Exchange&, const std::string& reply) {
     if (t.phase > 1) return Ok{};
     TRY(auto locked, replyOf<shard::LockEntry::Reply>(reply));
     (t.phase == 0 ? t.there_a : t.there_b) = locked.there;
@@ -74,8 +79,14 @@ template <> Result<> Script<Exchange>::took(Txn& t, const Exchange&, const std::
     return Ok{};
 }
 
-template <> bool Script<Exchange>::pointOfNoReturn(const Txn& t, const Exchange&) { return t.phase >= 4; }
+template <>
+bool Script<Exchange>::pointOfNoReturn(const Txn& t, const Exchange&) {
+    return t.phase >= 4;
+}
 
-template <> std::string Script<Exchange>::reply(const Txn&, const Exchange&) { return wire::encode(Exchange::Reply{}); }
+template <>
+std::string Script<Exchange>::reply(const Txn&, const Exchange&) {
+    return wire::encode(Exchange::Reply{});
+}
 
-}  // namespace skua::cdc
+} // namespace skua::cdc

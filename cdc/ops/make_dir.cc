@@ -4,14 +4,19 @@
 
 namespace skua::cdc {
 
-template <> std::vector<EntryName> Script<MakeDir>::names(const MakeDir& op) { return {{op.dir, op.name}}; }
+template <>
+std::vector<EntryName> Script<MakeDir>::names(const MakeDir& op) {
+    return {{op.dir, op.name}};
+}
 
-template <> Result<> Script<MakeDir>::check(const MakeDir& op) {
+template <>
+Result<> Script<MakeDir>::check(const MakeDir& op) {
     TRY_OK(checkDirectory(op.dir));
     return checkName(op.name);
 }
 
-template <> Next Script<MakeDir>::forward(const Txn& t, const MakeDir& op) {
+template <>
+Next Script<MakeDir>::forward(const Txn& t, const MakeDir& op) {
     switch (t.phase) {
         case 0: {
             shard::CreateDir create;
@@ -42,14 +47,16 @@ template <> Next Script<MakeDir>::forward(const Txn& t, const MakeDir& op) {
     }
 }
 
-template <> Next Script<MakeDir>::backward(const Txn& t, const MakeDir&) {
+template <>
+Next Script<MakeDir>::backward(const Txn& t, const MakeDir&) {
     if (t.phase != 0) return Skip{};
     shard::DropDir drop;
     drop.dir = t.dir;
     return Send{t.dir.shard(), drop};
 }
 
-template <> Result<> Script<MakeDir>::took(Txn& t, const MakeDir&, const std::string& reply) {
+template <>
+Result<> Script<MakeDir>::took(Txn& t, const MakeDir&, const std::string& reply) {
     if (t.phase == 0) {
         TRY(auto made, replyOf<shard::CreateDir::Reply>(reply));
         t.made = made.attributes;
@@ -60,12 +67,16 @@ template <> Result<> Script<MakeDir>::took(Txn& t, const MakeDir&, const std::st
     return Ok{};
 }
 
-template <> bool Script<MakeDir>::pointOfNoReturn(const Txn& t, const MakeDir&) { return t.phase == 1; }
+template <>
+bool Script<MakeDir>::pointOfNoReturn(const Txn& t, const MakeDir&) {
+    return t.phase == 1;
+}
 
-template <> std::string Script<MakeDir>::reply(const Txn& t, const MakeDir&) {
+template <>
+std::string Script<MakeDir>::reply(const Txn& t, const MakeDir&) {
     MakeDir::Reply reply;
     reply.made = t.made;
     return wire::encode(reply);
 }
 
-}  // namespace skua::cdc
+} // namespace skua::cdc

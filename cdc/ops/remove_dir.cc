@@ -4,14 +4,19 @@
 
 namespace skua::cdc {
 
-template <> std::vector<EntryName> Script<RemoveDir>::names(const RemoveDir& op) { return {{op.dir, op.name}}; }
+template <>
+std::vector<EntryName> Script<RemoveDir>::names(const RemoveDir& op) {
+    return {{op.dir, op.name}};
+}
 
-template <> Result<> Script<RemoveDir>::check(const RemoveDir& op) {
+template <>
+Result<> Script<RemoveDir>::check(const RemoveDir& op) {
     TRY_OK(checkDirectory(op.dir));
     return checkName(op.name);
 }
 
-template <> Next Script<RemoveDir>::forward(const Txn& t, const RemoveDir& op) {
+template <>
+Next Script<RemoveDir>::forward(const Txn& t, const RemoveDir& op) {
     switch (t.phase) {
         case 0: return lockEntry(op.dir, op.name, InodeId{}, false);
         case 1: {
@@ -30,12 +35,14 @@ template <> Next Script<RemoveDir>::forward(const Txn& t, const RemoveDir& op) {
     }
 }
 
-template <> Next Script<RemoveDir>::backward(const Txn& t, const RemoveDir& op) {
+template <>
+Next Script<RemoveDir>::backward(const Txn& t, const RemoveDir& op) {
     if (t.phase == 0) return unlockEntry(op.dir, op.name);
     return Skip{};
 }
 
-template <> Result<> Script<RemoveDir>::took(Txn& t, const RemoveDir&, const std::string& reply) {
+template <>
+Result<> Script<RemoveDir>::took(Txn& t, const RemoveDir&, const std::string& reply) {
     if (t.phase != 0) return Ok{};
     TRY(auto locked, replyOf<shard::LockEntry::Reply>(reply));
     t.there_a = locked.there;
@@ -44,12 +51,16 @@ template <> Result<> Script<RemoveDir>::took(Txn& t, const RemoveDir&, const std
     return Ok{};
 }
 
-template <> bool Script<RemoveDir>::pointOfNoReturn(const Txn& t, const RemoveDir&) { return t.phase == 1; }
+template <>
+bool Script<RemoveDir>::pointOfNoReturn(const Txn& t, const RemoveDir&) {
+    return t.phase == 1;
+}
 
-template <> std::string Script<RemoveDir>::reply(const Txn& t, const RemoveDir&) {
+template <>
+std::string Script<RemoveDir>::reply(const Txn& t, const RemoveDir&) {
     RemoveDir::Reply reply;
     reply.removed = t.there_a;
     return wire::encode(reply);
 }
 
-}  // namespace skua::cdc
+} // namespace skua::cdc

@@ -10,23 +10,26 @@ bool sameEntry(const Rename& op) { return op.from_dir == op.to_dir && op.from_na
 // The two names are links of one inode, or one name: nothing is to be done but unlock.
 bool nothingToDo(const Txn& t, const Rename& op) { return sameEntry(op) || t.there_b == t.there_a; }
 bool changesParent(const Txn& t, const Rename& op) { return t.there_a.isDirectory() && op.from_dir != op.to_dir; }
-}  // namespace
+} // namespace
 
-template <> std::vector<EntryName> Script<Rename>::names(const Rename& op) {
+template <>
+std::vector<EntryName> Script<Rename>::names(const Rename& op) {
     if (sameEntry(op)) return {{op.from_dir, op.from_name}};
     return {{op.from_dir, op.from_name}, {op.to_dir, op.to_name}};
 }
 
-template <> Result<> Script<Rename>::check(const Rename& op) {
+template <>
+Result<> Script<Rename>::check(const Rename& op) {
     TRY_OK(checkDirectory(op.from_dir));
     TRY_OK(checkDirectory(op.to_dir));
     TRY_OK(checkName(op.from_name));
     return checkName(op.to_name);
 }
 
-template <> Next Script<Rename>::forward(const Txn& t, const Rename& op) {
+template <>
+Next Script<Rename>::forward(const Txn& t, const Rename& op) {
     const InodeId moved = t.there_a, replaced = t.there_b;
-    if (t.phase >= 2 && nothingToDo(t, op)) {       // forward in name only: give the locks back
+    if (t.phase >= 2 && nothingToDo(t, op)) { // forward in name only: give the locks back
         if (t.phase == 2) return unlockEntry(op.from_dir, op.from_name);
         if (t.phase == 3 && !sameEntry(op)) return unlockEntry(op.to_dir, op.to_name);
         if (t.phase == 3) return Skip{};
@@ -72,13 +75,15 @@ template <> Next Script<Rename>::forward(const Txn& t, const Rename& op) {
     }
 }
 
-template <> Next Script<Rename>::backward(const Txn& t, const Rename& op) {
+template <>
+Next Script<Rename>::backward(const Txn& t, const Rename& op) {
     if (t.phase == 0) return unlockEntry(op.from_dir, op.from_name);
     if (t.phase == 1 && !sameEntry(op)) return unlockEntry(op.to_dir, op.to_name);
     return Skip{};
 }
 
-template <> Result<> Script<Rename>::took(Txn& t, const Rename& op, const std::string& reply) {
+template <>
+Result<> Script<Rename>::took(Txn& t, const Rename& op, const std::string& reply) {
     if (t.phase == 0) {
         TRY(auto locked, replyOf<shard::LockEntry::Reply>(reply));
         t.there_a = locked.there;
@@ -98,14 +103,16 @@ template <> Result<> Script<Rename>::took(Txn& t, const Rename& op, const std::s
     return Ok{};
 }
 
-template <> bool Script<Rename>::pointOfNoReturn(const Txn& t, const Rename& op) {
+template <>
+bool Script<Rename>::pointOfNoReturn(const Txn& t, const Rename& op) {
     return nothingToDo(t, op) ? t.phase >= 2 : t.phase >= 3;
 }
 
-template <> std::string Script<Rename>::reply(const Txn& t, const Rename& op) {
+template <>
+std::string Script<Rename>::reply(const Txn& t, const Rename& op) {
     Rename::Reply reply;
     if (!nothingToDo(t, op)) reply.replaced = t.there_b;
     return wire::encode(reply);
 }
 
-}  // namespace skua::cdc
+} // namespace skua::cdc

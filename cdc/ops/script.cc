@@ -23,4 +23,4 @@ Result<> checkDirectory(InodeId dir) {
     return Ok{};
 }
 
-}  // namespace skua::cdc
+} // namespace skua::cdc

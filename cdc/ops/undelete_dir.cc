@@ -4,9 +4,13 @@
 
 namespace skua::cdc {
 
-template <> std::vector<EntryName> Script<UndeleteDir>::names(const UndeleteDir& op) { return {{op.to_dir, op.to_name}}; }
+template <>
+std::vector<EntryName> Script<UndeleteDir>::names(const UndeleteDir& op) {
+    return {{op.to_dir, op.to_name}};
+}
 
-template <> Result<> Script<UndeleteDir>::check(const UndeleteDir& op) {
+template <>
+Result<> Script<UndeleteDir>::check(const UndeleteDir& op) {
     TRY_OK(checkDirectory(op.dir));
     TRY_OK(checkDirectory(op.to_dir));
     TRY_OK(checkDirectory(op.inode));
@@ -14,7 +18,8 @@ template <> Result<> Script<UndeleteDir>::check(const UndeleteDir& op) {
     return checkName(op.to_name);
 }
 
-template <> Next Script<UndeleteDir>::forward(const Txn& t, const UndeleteDir& op) {
+template <>
+Next Script<UndeleteDir>::forward(const Txn& t, const UndeleteDir& op) {
     switch (t.phase) {
         case 0: return lockEntry(op.to_dir, op.to_name, InodeId{}, true);
         case 1: {
@@ -50,7 +55,8 @@ template <> Next Script<UndeleteDir>::forward(const Txn& t, const UndeleteDir& o
     }
 }
 
-template <> Next Script<UndeleteDir>::backward(const Txn& t, const UndeleteDir& op) {
+template <>
+Next Script<UndeleteDir>::backward(const Txn& t, const UndeleteDir& op) {
     if (t.phase == 0) return unlockEntry(op.to_dir, op.to_name);
     if (t.phase == 1) {
         shard::UnlockPast unlock;
@@ -62,15 +68,22 @@ template <> Next Script<UndeleteDir>::backward(const Txn& t, const UndeleteDir& 
     return Skip{};
 }
 
-template <> Result<> Script<UndeleteDir>::took(Txn& t, const UndeleteDir&, const std::string& reply) {
+template <>
+Result<> Script<UndeleteDir>::took(Txn& t, const UndeleteDir&, const std::string& reply) {
     if (t.phase != 0) return Ok{};
     TRY(auto locked, replyOf<shard::LockEntry::Reply>(reply));
     t.policy_a = locked.resolved;
     return Ok{};
 }
 
-template <> bool Script<UndeleteDir>::pointOfNoReturn(const Txn& t, const UndeleteDir&) { return t.phase >= 2; }
+template <>
+bool Script<UndeleteDir>::pointOfNoReturn(const Txn& t, const UndeleteDir&) {
+    return t.phase >= 2;
+}
 
-template <> std::string Script<UndeleteDir>::reply(const Txn&, const UndeleteDir&) { return wire::encode(UndeleteDir::Reply{}); }
+template <>
+std::string Script<UndeleteDir>::reply(const Txn&, const UndeleteDir&) {
+    return wire::encode(UndeleteDir::Reply{});
+}
 
-}  // namespace skua::cdc
+} // namespace skua::cdc

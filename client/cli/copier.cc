@@ -12,7 +12,7 @@ namespace skua::cli {
 
 namespace {
 
-constexpr u64 kLanes = 16;// directories walked at a time
+constexpr u64 kLanes = 16; // directories walked at a time
 
 // The last name of a path; "" for "/", "." and "..": then the contents are meant.
 std::string baseName(std::string path) {

@@ -59,4 +59,4 @@ private:
     std::shared_ptr<Shared> shared_;
 };
 
-}  // namespace skua
+} // namespace skua

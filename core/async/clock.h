@@ -82,4 +82,4 @@ inline Task<> sleepFor(Clock& clock, u64 ns) {
     co_return Ok{};
 }
 
-}  // namespace skua
+} // namespace skua

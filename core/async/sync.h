@@ -99,7 +99,10 @@ public:
     };
     Acquire acquire() { return Acquire{*this}; }
     void release() {
-        if (waiters_.empty()) { free_++; return; }
+        if (waiters_.empty()) {
+            free_++;
+            return;
+        }
         auto h = waiters_.front();
         waiters_.pop_front();
         ReadyQueue::push(h);
@@ -152,4 +155,4 @@ private:
     Event finished_;
 };
 
-}  // namespace skua
+} // namespace skua

@@ -36,7 +36,8 @@ struct ReadyQueue {
 };
 
 // Task<> carries nothing (Ok); Task<Result<X>> carries a value or an Error.
-template <class T = Ok> class [[nodiscard]] Task {
+template <class T = Ok>
+class [[nodiscard]] Task {
 public:
     struct promise_type {
         std::coroutine_handle<> parent;
@@ -55,7 +56,10 @@ public:
             };
             return WakeParent{};
         }
-        template <class U> void return_value(U&& v) { value.emplace(std::forward<U>(v)); }
+        template <class U>
+        void return_value(U&& v) {
+            value.emplace(std::forward<U>(v));
+        }
         void unhandled_exception() { std::terminate(); }
     };
 
@@ -67,7 +71,9 @@ public:
         }
         return *this;
     }
-    ~Task() { if (h_) h_.destroy(); }
+    ~Task() {
+        if (h_) h_.destroy();
+    }
 
     auto operator co_await() && noexcept {
         struct Awaiter {
@@ -95,4 +101,4 @@ private:
     std::coroutine_handle<promise_type> h_;
 };
 
-}  // namespace skua
+} // namespace skua

@@ -11,4 +11,4 @@ void checkFailed(const char* file, int line, const char* what) {
     std::abort();
 }
 
-}  // namespace skua
+} // namespace skua

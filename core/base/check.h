@@ -5,5 +5,8 @@ namespace skua {
 [[noreturn]] void checkFailed(const char* file, int line, const char* what);
 }
 
-#define CHECK(condition) \
-    do { if (!(condition)) [[unlikely]] ::skua::checkFailed(__FILE__, __LINE__, #condition); } while (0)
+#define CHECK(condition)                                         \
+    do {                                                         \
+        if (!(condition)) [[unlikely]]                           \
+            ::skua::checkFailed(__FILE__, __LINE__, #condition); \
+    } while (0)

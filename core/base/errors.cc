@@ -7,8 +7,9 @@ namespace skua {
 std::string_view name(Code code) {
     switch (code) {
         case Code::Ok: return "Ok";
-#define X(number, name, errnum, text) case Code::name: return #name;
-        SKUA_ERRORS(X)
+#define X(number, name, errnum, text) \
+    case Code::name: return #name;
+            SKUA_ERRORS(X)
 #undef X
     }
     return "Unknown";
@@ -17,8 +18,9 @@ std::string_view name(Code code) {
 std::string_view text(Code code) {
     switch (code) {
         case Code::Ok: return "ok";
-#define X(number, name, errnum, text) case Code::name: return text;
-        SKUA_ERRORS(X)
+#define X(number, name, errnum, text) \
+    case Code::name: return text;
+            SKUA_ERRORS(X)
 #undef X
     }
     return "unknown error";
@@ -27,8 +29,9 @@ std::string_view text(Code code) {
 int toErrno(Code code) {
     switch (code) {
         case Code::Ok: return 0;
-#define X(number, name, errnum, text) case Code::name: return errnum;
-        SKUA_ERRORS(X)
+#define X(number, name, errnum, text) \
+    case Code::name: return errnum;
+            SKUA_ERRORS(X)
 #undef X
     }
     return EIO;
@@ -38,7 +41,8 @@ Code fromErrno(int errnum) {
     if (errnum == 0) return Code::Ok;
     if (errnum == EAGAIN) return Code::Busy;
     if (errnum == EIO) return Code::Io;
-#define X(number, name, value, text) if (errnum == value) return Code::name;
+#define X(number, name, value, text) \
+    if (errnum == value) return Code::name;
     SKUA_ERRORS(X)
 #undef X
     return Code::Io;
@@ -50,4 +54,4 @@ std::string Error::message() const {
     return all;
 }
 
-}  // namespace skua
+} // namespace skua

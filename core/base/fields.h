@@ -6,16 +6,23 @@
 #include <string_view>
 #include <utility>
 
-#define FIELDS(...)                                                                              \
-    static constexpr std::string_view kFieldNames = #__VA_ARGS__;                                \
-    template <class F> constexpr decltype(auto) fields(F&& f) { return f(__VA_ARGS__); }         \
-    template <class F> constexpr decltype(auto) fields(F&& f) const { return f(__VA_ARGS__); }   \
-    template <class SkuaOther> constexpr bool operator==(const SkuaOther& other) const {         \
-        return fields([&](const auto&... x) {                                                    \
-            return other.fields([&](const auto&... y) { return (true && ... && (x == y)); });    \
-        });                                                                                      \
+#define FIELDS(...)                                                                                                       \
+    static constexpr std::string_view kFieldNames = #__VA_ARGS__;                                                         \
+    template <class F>                                                                                                    \
+    constexpr decltype(auto) fields(F&& f) {                                                                              \
+        return f(__VA_ARGS__);                                                                                            \
+    }                                                                                                                     \
+    template <class F>                                                                                                    \
+    constexpr decltype(auto) fields(F&& f) const {                                                                        \
+        return f(__VA_ARGS__);                                                                                            \
+    }                                                                                                                     \
+    template <class SkuaOther>                                                                                            \
+    constexpr bool operator==(const SkuaOther& other) const {                                                             \
+        return fields(                                                                                                    \
+            [&](const auto&... x) { return other.fields([&](const auto&... y) { return (true && ... && (x == y)); }); }); \
     }
 
 namespace skua {
-template <class T> concept Fielded = requires { T::kFieldNames; };
-}
+template <class T>
+concept Fielded = requires { T::kFieldNames; };
+} // namespace skua

@@ -5,11 +5,13 @@
 #include "core/base/fields.h"
 #include "core/base/types.h"
 
-#define MESSAGE(tag, name)                 \
+#define MESSAGE(tag, name)                  \
     static constexpr ::skua::u8 kTag = tag; \
     static constexpr std::string_view kName = #name;
 
 namespace skua {
 // The empty reply: it was done.
-struct Done { FIELDS() };
-}  // namespace skua
+struct Done {
+    FIELDS()
+};
+} // namespace skua

@@ -22,11 +22,13 @@ inline std::vector<Row>& all() {
     return rows;
 }
 
-template <std::size_t N> struct Text {
+template <std::size_t N>
+struct Text {
     char value[N]{};
     constexpr Text(const char (&text)[N]) { std::copy_n(text, N, value); }
 };
-template <Text T> struct Point {
+template <Text T>
+struct Point {
     static constexpr Text kText = T;
     static inline u64 count = 0;
     // Says that it is there, before main() begins.
@@ -34,9 +36,10 @@ template <Text T> struct Point {
     static void hit() { count += known; }
 };
 
-}  // namespace skua::probe
+} // namespace skua::probe
 
-#define PROBE(name)                                                                  \
-    do {                                                                             \
-        if (::skua::probe::counting) [[unlikely]] ::skua::probe::Point<name>::hit(); \
+#define PROBE(name)                               \
+    do {                                          \
+        if (::skua::probe::counting) [[unlikely]] \
+            ::skua::probe::Point<name>::hit();    \
     } while (0)

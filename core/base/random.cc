@@ -23,4 +23,4 @@ u64 randomFromKernel() {
     return v;
 }
 
-}  // namespace skua
+} // namespace skua

@@ -32,7 +32,8 @@ public:
     u64 below(u64 bound) { return static_cast<u64>((static_cast<unsigned __int128>(next()) * bound) >> 64); }
     u64 between(u64 low, u64 high) { return low + below(high - low + 1); }
     bool oneIn(u64 n) { return below(n) == 0; }
-    template <class V> void shuffle(V& v) {
+    template <class V>
+    void shuffle(V& v) {
         for (std::size_t i = v.size(); i > 1; i--) std::swap(v[i - 1], v[below(i)]);
     }
     using result_type = u64;
@@ -45,4 +46,4 @@ private:
 u64 randomFromKernel();
 void randomFromKernel(void* to, std::size_t bytes);
 
-}  // namespace skua
+} // namespace skua

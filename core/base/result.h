@@ -17,7 +17,8 @@ struct Ok {
     friend bool operator==(Ok, Ok) = default;
 };
 
-template <class T = Ok> class [[nodiscard]] Result {
+template <class T = Ok>
+class [[nodiscard]] Result {
 public:
     using value_type = T;
     Result(T value) : v_(std::in_place_index<0>, std::move(value)) {}
@@ -26,10 +27,19 @@ public:
 
     bool has_value() const { return v_.index() == 0; }
     explicit operator bool() const { return has_value(); }
-    const Error& error() const { CHECK(!has_value()); return *std::get_if<1>(&v_); }
+    const Error& error() const {
+        CHECK(!has_value());
+        return *std::get_if<1>(&v_);
+    }
     Code code() const { return has_value() ? Code::Ok : error().code; }
-    T& value() { CHECK(has_value()); return *std::get_if<0>(&v_); }
-    const T& value() const { CHECK(has_value()); return *std::get_if<0>(&v_); }
+    T& value() {
+        CHECK(has_value());
+        return *std::get_if<0>(&v_);
+    }
+    const T& value() const {
+        CHECK(has_value());
+        return *std::get_if<0>(&v_);
+    }
     T& operator*() & { return value(); }
     const T& operator*() const& { return value(); }
     T&& operator*() && { return std::move(value()); }
@@ -40,7 +50,7 @@ private:
     std::variant<T, Error> v_;
 };
 
-}  // namespace skua
+} // namespace skua
 
 #define SKUA_CAT2(a, b) a##b
 #define SKUA_CAT(a, b) SKUA_CAT2(a, b)
@@ -50,10 +60,13 @@ private:
     decl = std::move(*tmp)
 #define TRY(decl, ...) SKUA_TRY(return, SKUA_CAT(try_, __LINE__), decl, __VA_ARGS__)
 #define CO_TRY(decl, ...) SKUA_TRY(co_return, SKUA_CAT(try_, __LINE__), decl, __VA_ARGS__)
-#define TRY_OK(...) \
-    do { auto try_ok = (__VA_ARGS__); if (!try_ok) return try_ok.error(); } while (0)
-#define CO_TRY_OK(...)                        \
-    do {                                      \
-        auto try_ok = (__VA_ARGS__);          \
+#define TRY_OK(...)                         \
+    do {                                    \
+        auto try_ok = (__VA_ARGS__);        \
+        if (!try_ok) return try_ok.error(); \
+    } while (0)
+#define CO_TRY_OK(...)                         \
+    do {                                       \
+        auto try_ok = (__VA_ARGS__);           \
         if (!try_ok) co_return try_ok.error(); \
     } while (0)

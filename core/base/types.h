@@ -18,28 +18,32 @@ using u64 = std::uint64_t;
 using i32 = std::int32_t;
 using i64 = std::int64_t;
 
-#define STRONG_ID(Name, Representation)                                      \
-    struct Name {                                                            \
-        using strong_id = void;                                              \
-        Representation value{};                                              \
+#define STRONG_ID(Name, Representation)                                        \
+    struct Name {                                                              \
+        using strong_id = void;                                                \
+        Representation value{};                                                \
         friend constexpr auto operator<=>(const Name&, const Name&) = default; \
     }
 
-template <class T> concept StrongId = requires(T t) { typename T::strong_id; t.value; };
+template <class T>
+concept StrongId = requires(T t) {
+    typename T::strong_id;
+    t.value;
+};
 
-STRONG_ID(ShardId, u16);            // 0 .. shards-1; fixed when a cluster is formatted
-STRONG_ID(ReservationId, u32);      // counted by a shard's log; 0 is none
-STRONG_ID(BlockServiceId, u32);     // one disk; 0 is "no service" (a block left out at the commit)
-STRONG_ID(ServerId, u32);           // one metadata or block process's registration; 0 is none
-STRONG_ID(ClientId, u64);           // drawn when a client starts; 0 is "no client" (server to server)
-STRONG_ID(RequestId, u64);          // counts up per client from 1; 0 is "not remembered"
-STRONG_ID(TxnId, u64);              // counts up in the coordinator's log; 0 is none
-STRONG_ID(GroupId, u32);            // a replicated group: see below
+STRONG_ID(ShardId, u16);        // 0 .. shards-1; fixed when a cluster is formatted
+STRONG_ID(ReservationId, u32);  // counted by a shard's log; 0 is none
+STRONG_ID(BlockServiceId, u32); // one disk; 0 is "no service" (a block left out at the commit)
+STRONG_ID(ServerId, u32);       // one metadata or block process's registration; 0 is none
+STRONG_ID(ClientId, u64);       // drawn when a client starts; 0 is "no client" (server to server)
+STRONG_ID(RequestId, u64);      // counts up per client from 1; 0 is "not remembered"
+STRONG_ID(TxnId, u64);          // counts up in the coordinator's log; 0 is none
+STRONG_ID(GroupId, u32);        // a replicated group: see below
 STRONG_ID(Term, u64);
-STRONG_ID(Index, u64);              // 1 is a log's first entry
-STRONG_ID(Generation, u64);         // counts the edits of one content
+STRONG_ID(Index, u64);      // 1 is a log's first entry
+STRONG_ID(Generation, u64); // counts the edits of one content
 STRONG_ID(ClusterId, u64);
-STRONG_ID(Incarnation, u32);        // fences an older process of the same disk
+STRONG_ID(Incarnation, u32); // fences an older process of the same disk
 
 // Which role's machine a group runs, and which one: registry 0, coordinator 0, shard s.
 enum class GroupKind : u8 { kRegistry = 0, kCoordinator = 1, kShard = 2 };
@@ -77,9 +81,7 @@ inline constexpr InodeId kRoot = InodeId::make(InodeType::kDirectory, 0, ShardId
 struct ContentId {
     using strong_id = void;
     u64 value{};
-    static constexpr ContentId make(u64 counter, ShardId shard) {
-        return {(counter & InodeId::kMaxCounter) << 16 | shard.value};
-    }
+    static constexpr ContentId make(u64 counter, ShardId shard) { return {(counter & InodeId::kMaxCounter) << 16 | shard.value}; }
     constexpr u64 counter() const { return value >> 16 & InodeId::kMaxCounter; }
     constexpr ShardId shard() const { return {static_cast<u16>(value)}; }
     constexpr bool none() const { return value == 0; }
@@ -96,12 +98,13 @@ STRONG_ID(Age, u64);
 // Nanoseconds of this machine's monotonic clock (CLOCK_BOOTTIME), or of the simulator's.
 STRONG_ID(Monotonic, u64);
 
-inline constexpr u64 kMicrosecond = 1'000, kMillisecond = 1'000'000, kSecond = 1'000'000'000,
-                     kMinute = 60 * kSecond, kHour = 60 * kMinute, kDay = 24 * kHour;
+inline constexpr u64 kMicrosecond = 1'000, kMillisecond = 1'000'000, kSecond = 1'000'000'000, kMinute = 60 * kSecond,
+                     kHour = 60 * kMinute, kDay = 24 * kHour;
 
-}  // namespace skua
+} // namespace skua
 
-template <skua::StrongId T> struct std::hash<T> {
+template <skua::StrongId T>
+struct std::hash<T> {
     std::size_t operator()(const T& v) const noexcept {
         // Fibonacci hashing: ids differ in their middle bits, tables look at the low ones.
         return static_cast<std::size_t>(static_cast<std::uint64_t>(v.value) * 0x9E3779B97F4A7C15ull >> 7);

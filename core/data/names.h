@@ -16,4 +16,4 @@ inline Result<> checkName(std::string_view name) {
     return Ok{};
 }
 
-}  // namespace skua
+} // namespace skua

@@ -9,19 +9,19 @@ namespace skua::net {
 
 struct GroupRequest {
     GroupId group;
-    ClientId client;            // 0 between servers
-    RequestId request;          // 0: a query, or remembered by the machine itself (steps, outbox)
-    RequestId lowest;           // the client's lowest unanswered id: lower answers may be forgotten
-    Age base;                   // the group's age last heard when this was first sent
-    Bytes body;                 // the service's Request variant; empty: only the age is asked
+    ClientId client;   // 0 between servers
+    RequestId request; // 0: a query, or remembered by the machine itself (steps, outbox)
+    RequestId lowest;  // the client's lowest unanswered id: lower answers may be forgotten
+    Age base;          // the group's age last heard when this was first sent
+    Bytes body;        // the service's Request variant; empty: only the age is asked
     FIELDS(group, client, request, lowest, base, body)
 };
 
 struct GroupReply {
-    Age age;                    // of the group, for the next `base`
-    Error error;                // code Ok: `body` is the request's Reply
+    Age age;     // of the group, for the next `base`
+    Error error; // code Ok: `body` is the request's Reply
     Bytes body;
     FIELDS(age, error, body)
 };
 
-}  // namespace skua::net
+} // namespace skua::net

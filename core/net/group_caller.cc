@@ -4,7 +4,8 @@
 
 namespace skua::net {
 
-GroupCaller::GroupCaller(Clock& clock, Transport& transport, GroupDirectory& directory, ClientId client, Random random, CallerLimits limits)
+GroupCaller::GroupCaller(Clock& clock, Transport& transport, GroupDirectory& directory, ClientId client, Random random,
+                         CallerLimits limits)
     : clock_(clock), transport_(transport), directory_(directory), client_(client), random_(random), limits_(limits) {}
 
 Task<> GroupCaller::backOff(u32 attempt) {
@@ -48,7 +49,8 @@ Task<Result<GroupReply>> GroupCaller::once(GroupId group, GroupRequest request, 
         }
         if (reply.error.code == Code::NotLeader) {
             leader_.erase(group.value);
-            if (const Address hint = directory_.addressOf(reply.error.leader); !hint.text.empty() && hint != to && i + 1 < members.size())
+            if (const Address hint = directory_.addressOf(reply.error.leader);
+                !hint.text.empty() && hint != to && i + 1 < members.size())
                 members.insert(members.begin() + static_cast<std::ptrdiff_t>(i) + 1, hint);
             last = reply.error;
             if (members.size() > 16) break;
@@ -80,7 +82,8 @@ Task<Result<Age>> GroupCaller::freshAge(GroupId group, Monotonic deadline) {
     }
 }
 
-Task<Result<std::string>> GroupCaller::attempts(GroupId group, const std::string& body, RequestId id, Monotonic deadline, Sent& sent) {
+Task<Result<std::string>> GroupCaller::attempts(GroupId group, const std::string& body, RequestId id, Monotonic deadline,
+                                                Sent& sent) {
     GroupRequest request;
     request.group = group;
     request.body.value = body;
@@ -101,8 +104,9 @@ Task<Result<std::string>> GroupCaller::attempts(GroupId group, const std::string
             why = reply->error;
         } else {
             why = reply.error();
-            const bool passing = why.code == Code::Unavailable || why.code == Code::OutcomeUnknown || why.code == Code::NotLeader ||
-                                 why.code == Code::Busy || why.code == Code::Io || why.code == Code::Corrupt;
+            const bool passing = why.code == Code::Unavailable || why.code == Code::OutcomeUnknown ||
+                                 why.code == Code::NotLeader || why.code == Code::Busy || why.code == Code::Io ||
+                                 why.code == Code::Corrupt;
             if (!passing) co_return why;
         }
         if (past(deadline)) {
@@ -144,4 +148,4 @@ Task<Result<std::string>> GroupCaller::run(GroupId group, std::string body, bool
     }
 }
 
-}  // namespace skua::net
+} // namespace skua::net

@@ -37,13 +37,14 @@ public:
 };
 
 struct CallerLimits {
-    u64 total_ns = 4 * kMinute;     // of one request with all its repeats; 0: for ever
-    u64 attempt_ns = 10 * kSecond;  // of one attempt
+    u64 total_ns = 4 * kMinute;    // of one request with all its repeats; 0: for ever
+    u64 attempt_ns = 10 * kSecond; // of one attempt
     u64 backoff_min_ns = 2 * kMillisecond, backoff_max_ns = 500 * kMillisecond;
 };
 
 // A request's bytes as its service's variant has them, without making the variant.
-template <class R> std::string encodeRequest(const R& request) {
+template <class R>
+std::string encodeRequest(const R& request) {
     std::string out(1, static_cast<char>(R::kTag));
     wire::encode(request, out);
     return out;
@@ -51,17 +52,20 @@ template <class R> std::string encodeRequest(const R& request) {
 
 class GroupCaller {
 public:
-    GroupCaller(Clock& clock, Transport& transport, GroupDirectory& directory, ClientId client, Random random, CallerLimits limits = {});
+    GroupCaller(Clock& clock, Transport& transport, GroupDirectory& directory, ClientId client, Random random,
+                CallerLimits limits = {});
 
     // Parameters are taken by value: the coroutine outlives the statement that made them.
-    template <class R> Task<Result<typename R::Reply>> mutate(GroupId group, R request) {
+    template <class R>
+    Task<Result<typename R::Reply>> mutate(GroupId group, R request) {
         const std::string body = encodeRequest(request);
         CO_TRY(std::string bytes, co_await run(group, body, client_.value != 0));
         typename R::Reply reply{};
         if (!wire::decode(bytes, reply)) co_return Error(Code::Corrupt, "a reply that does not decode");
         co_return reply;
     }
-    template <class R> Task<Result<typename R::Reply>> query(GroupId group, R request) {
+    template <class R>
+    Task<Result<typename R::Reply>> query(GroupId group, R request) {
         const std::string body = encodeRequest(request);
         CO_TRY(std::string bytes, co_await run(group, body, false));
         typename R::Reply reply{};
@@ -74,14 +78,14 @@ public:
     ClientId client() const { return client_; }
     void setLimits(CallerLimits limits) { limits_ = limits; }
     const CallerLimits& limits() const { return limits_; }
-    u64 repeats() const { return repeats_; }    // attempts after the first, for metrics
+    u64 repeats() const { return repeats_; } // attempts after the first, for metrics
 
 private:
-    struct Heard {                  // of a group's age
+    struct Heard { // of a group's age
         Age age;
         Monotonic at;
     };
-    struct Sent {                   // what became of one id's attempts
+    struct Sent { // what became of one id's attempts
         bool maybe_received = false;
     };
     Task<Result<std::string>> attempts(GroupId group, const std::string& body, RequestId id, Monotonic deadline, Sent& sent);
@@ -102,4 +106,4 @@ private:
     std::map<u32, Address> leader_; // by group: who answered last
 };
 
-}  // namespace skua::net
+} // namespace skua::net

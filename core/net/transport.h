@@ -26,11 +26,11 @@ struct Address {
 enum class Role : u8 { kClient = 1, kServer = 2 };
 
 enum class Kind : u8 {
-    kGroup = 1,      // raft/messages.h: GroupRequest -> GroupReply; any replicated service
-    kHost = 2,       // raft/messages.h: HostRequest (Format, status); between servers
-    kRaft = 3,       // raft/messages.h: between members of groups
-    kBlocks = 4,     // blocks/messages.h
-    kError = 255,    // an Error instead of a reply
+    kGroup = 1,   // raft/messages.h: GroupRequest -> GroupReply; any replicated service
+    kHost = 2,    // raft/messages.h: HostRequest (Format, status); between servers
+    kRaft = 3,    // raft/messages.h: between members of groups
+    kBlocks = 4,  // blocks/messages.h
+    kError = 255, // an Error instead of a reply
 };
 
 struct Message {
@@ -51,4 +51,4 @@ public:
     virtual Task<Result<Message>> call(Address to, Message request, u64 limit_ns) = 0;
 };
 
-}  // namespace skua::net
+} // namespace skua::net

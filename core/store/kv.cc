@@ -4,7 +4,8 @@
 
 namespace skua::store {
 
-Prefixed::Prefixed(const Reader& base, std::string prefix) : base_(base), prefix_(std::move(prefix)), end_(wire::afterPrefix(prefix_)) {}
+Prefixed::Prefixed(const Reader& base, std::string prefix)
+    : base_(base), prefix_(std::move(prefix)), end_(wire::afterPrefix(prefix_)) {}
 
 std::optional<std::string> Prefixed::get(std::string_view key) const {
     std::string full = prefix_;
@@ -19,7 +20,8 @@ void Prefixed::scan(std::string_view from, std::string_view to, const Visit& vis
         end = prefix_;
         end += to;
     }
-    base_.scan(start, end, [&](std::string_view key, std::string_view value) { return visit(key.substr(prefix_.size()), value); });
+    base_.scan(start, end,
+               [&](std::string_view key, std::string_view value) { return visit(key.substr(prefix_.size()), value); });
 }
 
 std::optional<std::string> Transaction::get(std::string_view key) const {
@@ -46,4 +48,4 @@ void Transaction::scan(std::string_view from, std::string_view to, const Visit& 
     while (go_on && mine != end) visitMine();
 }
 
-}  // namespace skua::store
+} // namespace skua::store

@@ -80,4 +80,4 @@ private:
     Batch writes_;
 };
 
-}  // namespace skua::store
+} // namespace skua::store

@@ -44,4 +44,4 @@ std::unique_ptr<Reader> KvMemory::snapshot() const {
     return copy;
 }
 
-}  // namespace skua::store
+} // namespace skua::store

@@ -17,15 +17,15 @@ public:
     bool flush() override;
     std::unique_ptr<Reader> snapshot() const override;
 
-    void crash();                                   // back to the last flush
+    void crash(); // back to the last flush
     void refuse(bool yes) { refuse_ = yes; }
     std::size_t size() const { return rows_.size(); }
     const std::map<std::string, std::string, std::less<>>& rows() const { return rows_; }
 
 private:
     std::map<std::string, std::string, std::less<>> rows_;
-    Batch undo_;                                    // what was there at the last flush, of keys written since
+    Batch undo_; // what was there at the last flush, of keys written since
     bool refuse_ = false;
 };
 
-}  // namespace skua::store
+} // namespace skua::store

@@ -11,7 +11,7 @@ namespace skua::store {
 namespace {
 rocksdb::Slice slice(std::string_view s) { return {s.data(), s.size()}; }
 std::string_view view(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
-}  // namespace
+} // namespace
 
 Result<std::unique_ptr<KvRocksdb>> KvRocksdb::open(const std::string& dir, RocksdbOptions options) {
     rocksdb::Options o;
@@ -25,7 +25,7 @@ Result<std::unique_ptr<KvRocksdb>> KvRocksdb::open(const std::string& dir, Rocks
     o.max_log_file_size = 4u << 20;
     o.compression = rocksdb::kLZ4Compression;
     o.level_compaction_dynamic_level_bytes = true;
-    o.avoid_flush_during_shutdown = true;   // the log has it; stopping is quick
+    o.avoid_flush_during_shutdown = true; // the log has it; stopping is quick
     rocksdb::BlockBasedTableOptions table;
     // Index and filters are cut into pieces of 4 KiB: a whole one (megabytes) is larger than a shard of the cache, and
     // would be read and decompressed anew by every lookup (measured: creates fell from 10,000 to 1,600 a second).
@@ -128,4 +128,4 @@ private:
 
 std::unique_ptr<Reader> KvRocksdb::snapshot() const { return std::make_unique<Snapshot>(*db_); }
 
-}  // namespace skua::store
+} // namespace skua::store

@@ -42,4 +42,4 @@ private:
     mutable std::string trouble_;
 };
 
-}  // namespace skua::store
+} // namespace skua::store

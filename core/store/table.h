@@ -12,7 +12,8 @@
 
 namespace skua::store {
 
-template <char kLetter, class K, class R> struct Table {
+template <char kLetter, class K, class R>
+struct Table {
     using Key = K;
     using Row = R;
     static constexpr char kTable = kLetter;
@@ -26,7 +27,10 @@ template <char kLetter, class K, class R> struct Table {
         auto bytes = r.get(at(key));
         if (!bytes) return std::nullopt;
         Row row{};
-        if (!wire::decodeRow(*bytes, row)) { r.fail(); return std::nullopt; }
+        if (!wire::decodeRow(*bytes, row)) {
+            r.fail();
+            return std::nullopt;
+        }
         return row;
     }
     static bool has(const Reader& r, const Key& key) { return r.get(at(key)).has_value(); }
@@ -42,7 +46,8 @@ template <char kLetter, class K, class R> struct Table {
     // Rows whose key begins with the fields of `Prefix` (any FIELDS struct or scalar that is a prefix of
     // Key), from key `from` on if given; visit(const Key&, const Row&) -> bool goes on while true.
     // Visiting while the same transaction changes these rows is allowed only after the scan ended.
-    template <class Prefix, class V> static void scan(const Reader& r, const Prefix& prefix, V&& visit, std::optional<Key> from = {}) {
+    template <class Prefix, class V>
+    static void scan(const Reader& r, const Prefix& prefix, V&& visit, std::optional<Key> from = {}) {
         std::string start(1, kLetter);
         if constexpr (!std::is_same_v<Prefix, All>) wire::putKey(start, prefix, /*last=*/false);
         const std::string end = wire::afterPrefix(start);
@@ -50,11 +55,14 @@ template <char kLetter, class K, class R> struct Table {
         r.scan(start, end, [&](std::string_view k, std::string_view v) {
             Key key{};
             Row row{};
-            if (!wire::decodeKey(k.substr(1), key) || !wire::decodeRow(v, row)) { r.fail(); return false; }
+            if (!wire::decodeKey(k.substr(1), key) || !wire::decodeRow(v, row)) {
+                r.fail();
+                return false;
+            }
             return visit(static_cast<const Key&>(key), static_cast<const Row&>(row));
         });
     }
     struct All {};
 };
 
-}  // namespace skua::store
+} // namespace skua::store

@@ -6,11 +6,13 @@
 
 namespace skua::wire {
 
-template <class T> void randomise(Random& rng, T& v) {
+template <class T>
+void randomise(Random& rng, T& v) {
     if constexpr (std::is_same_v<T, bool>) v = rng.oneIn(2);
     else if constexpr (Scalar<T>) v = static_cast<T>(rng.next());
     else if constexpr (StrongId<T>) v.value = static_cast<decltype(v.value)>(rng.next());
-    else if constexpr (ByteArray<T>) for (auto& b : v) b = static_cast<u8>(rng.next());
+    else if constexpr (ByteArray<T>)
+        for (auto& b : v) b = static_cast<u8>(rng.next());
     else if constexpr (std::is_same_v<T, std::string>) {
         v.resize(rng.below(64));
         for (auto& c : v) c = static_cast<char>(rng.next());
@@ -30,4 +32,4 @@ template <class T> void randomise(Random& rng, T& v) {
     } else v.fields([&](auto&... f) { (randomise(rng, f), ...); });
 }
 
-}  // namespace skua::wire
+} // namespace skua::wire

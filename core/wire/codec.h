@@ -44,28 +44,44 @@ static_assert(std::endian::native == std::endian::little, "the wire format is th
 
 inline constexpr std::size_t kMaxString = 65'535, kMaxBytes = 8u << 20, kMaxElements = 1u << 20;
 
-template <class T> concept Scalar = std::is_integral_v<T> || std::is_enum_v<T>;
-template <class T> struct IsByteArray : std::false_type {};
-template <std::size_t N> struct IsByteArray<std::array<u8, N>> : std::true_type {};
-template <class T> struct IsVector : std::false_type {};
-template <class T> struct IsVector<std::vector<T>> : std::true_type {};
-template <class T> struct IsOptional : std::false_type {};
-template <class T> struct IsOptional<std::optional<T>> : std::true_type {};
-template <class T> struct IsVariant : std::false_type {};
-template <class... T> struct IsVariant<std::variant<T...>> : std::true_type {};
+template <class T>
+concept Scalar = std::is_integral_v<T> || std::is_enum_v<T>;
+template <class T>
+struct IsByteArray : std::false_type {};
+template <std::size_t N>
+struct IsByteArray<std::array<u8, N>> : std::true_type {};
+template <class T>
+struct IsVector : std::false_type {};
+template <class T>
+struct IsVector<std::vector<T>> : std::true_type {};
+template <class T>
+struct IsOptional : std::false_type {};
+template <class T>
+struct IsOptional<std::optional<T>> : std::true_type {};
+template <class T>
+struct IsVariant : std::false_type {};
+template <class... T>
+struct IsVariant<std::variant<T...>> : std::true_type {};
 
-template <class T> concept ByteArray = IsByteArray<T>::value;
-template <class T> concept Vector = IsVector<T>::value;
-template <class T> concept Optional = IsOptional<T>::value;
-template <class T> concept Variant = IsVariant<T>::value;
+template <class T>
+concept ByteArray = IsByteArray<T>::value;
+template <class T>
+concept Vector = IsVector<T>::value;
+template <class T>
+concept Optional = IsOptional<T>::value;
+template <class T>
+concept Variant = IsVariant<T>::value;
 
-template <class T> constexpr std::size_t fixedSize();
-template <class... F> constexpr std::size_t fixedSizeOfAll() {
+template <class T>
+constexpr std::size_t fixedSize();
+template <class... F>
+constexpr std::size_t fixedSizeOfAll() {
     if constexpr ((true && ... && (fixedSize<F>() != 0))) return (0 + ... + fixedSize<F>());
     else return 0;
 }
 // Bytes that every value of T takes, or 0 where it depends on the value.
-template <class T> constexpr std::size_t fixedSize() {
+template <class T>
+constexpr std::size_t fixedSize() {
     if constexpr (Scalar<T>) return sizeof(T);
     else if constexpr (StrongId<T>) return sizeof(T::value);
     else if constexpr (ByteArray<T>) return sizeof(T);
@@ -76,7 +92,8 @@ template <class T> constexpr std::size_t fixedSize() {
     else return 0;
 }
 // bool and structs that hold one cannot be copied in unchecked.
-template <class T> constexpr bool needsChecking() {
+template <class T>
+constexpr bool needsChecking() {
     if constexpr (std::is_same_v<T, bool>) return true;
     else if constexpr (Fielded<T>)
         return decltype(std::declval<T&>().fields([](auto&... f) {
@@ -87,7 +104,8 @@ template <class T> constexpr bool needsChecking() {
 
 // --- size -----------------------------------------------------------------------------------------
 
-template <class T> constexpr std::size_t sizeOf(const T& v) {
+template <class T>
+constexpr std::size_t sizeOf(const T& v) {
     if constexpr (fixedSize<T>() != 0) return fixedSize<T>();
     else if constexpr (std::is_same_v<T, std::string>) return 2 + v.size();
     else if constexpr (std::is_same_v<T, Bytes>) return 4 + v.value.size();
@@ -104,7 +122,8 @@ template <class T> constexpr std::size_t sizeOf(const T& v) {
 
 // --- encode: writes v at p, which has room for it; returns the position after it -------------------
 
-template <class T> inline u8* put(u8* p, const T& v) {
+template <class T>
+inline u8* put(u8* p, const T& v) {
     if constexpr (Scalar<T>) {
         std::memcpy(p, &v, sizeof v);
         return p + sizeof v;
@@ -131,7 +150,12 @@ template <class T> inline u8* put(u8* p, const T& v) {
         *p++ = v.has_value();
         return v ? put(p, *v) : p;
     } else if constexpr (Variant<T>) {
-        return std::visit([p](const auto& m) { *p = std::remove_cvref_t<decltype(m)>::kTag; return put(p + 1, m); }, v);
+        return std::visit(
+            [p](const auto& m) {
+                *p = std::remove_cvref_t<decltype(m)>::kTag;
+                return put(p + 1, m);
+            },
+            v);
     } else {
         v.fields([&p](const auto&... f) { ((p = put(p, f)), ...); });
         return p;
@@ -139,12 +163,14 @@ template <class T> inline u8* put(u8* p, const T& v) {
 }
 
 // Appends v's bytes to `out`.
-template <class T> void encode(const T& v, std::string& out) {
+template <class T>
+void encode(const T& v, std::string& out) {
     const std::size_t at = out.size();
     out.resize(at + sizeOf(v));
     put(reinterpret_cast<u8*>(out.data()) + at, v);
 }
-template <class T> std::string encode(const T& v) {
+template <class T>
+std::string encode(const T& v) {
     std::string out;
     encode(v, out);
     return out;
@@ -152,16 +178,19 @@ template <class T> std::string encode(const T& v) {
 
 // --- decode: reads v from [p, end); returns the position after it, or nullptr -----------------------
 
-template <class T> inline const u8* get(const u8* p, const u8* end, T& v);
+template <class T>
+inline const u8* get(const u8* p, const u8* end, T& v);
 
-template <class... M> const u8* getVariant(const u8* p, const u8* end, u8 tag, std::variant<M...>& v) {
+template <class... M>
+const u8* getVariant(const u8* p, const u8* end, u8 tag, std::variant<M...>& v) {
     const u8* after = nullptr;
     (void)((M::kTag == tag && (after = get(p, end, v.template emplace<M>()), true)) || ...);
     return after;
 }
 
 // Reads a value whose size is known and whose bytes all are values, after the caller found them there.
-template <class T> inline const u8* getFixed(const u8* p, T& v) {
+template <class T>
+inline const u8* getFixed(const u8* p, T& v) {
     if constexpr (Scalar<T>) std::memcpy(&v, p, sizeof v);
     else if constexpr (StrongId<T>) std::memcpy(&v.value, p, sizeof v.value);
     else if constexpr (ByteArray<T>) std::memcpy(v.data(), p, v.size());
@@ -169,7 +198,8 @@ template <class T> inline const u8* getFixed(const u8* p, T& v) {
     return p + fixedSize<T>();
 }
 
-template <class T> inline const u8* get(const u8* p, const u8* end, T& v) {
+template <class T>
+inline const u8* get(const u8* p, const u8* end, T& v) {
     const std::size_t left = static_cast<std::size_t>(end - p);
     if constexpr (std::is_same_v<T, bool>) {
         if (left < 1 || *p > 1) return nullptr;
@@ -192,7 +222,7 @@ template <class T> inline const u8* get(const u8* p, const u8* end, T& v) {
         u32 n;
         if (!(p = get(p, end, n)) || n > kMaxElements) return nullptr;
         constexpr std::size_t least = fixedSize<E>() != 0 ? fixedSize<E>() : 1;
-        if (static_cast<std::size_t>(end - p) / least < n) return nullptr;      // a hostile count buys no memory
+        if (static_cast<std::size_t>(end - p) / least < n) return nullptr; // a hostile count buys no memory
         v.clear();
         v.reserve(n < 1024 ? n : 1024);
         for (u32 i = 0; i < n && p; i++) p = get(p, end, v.emplace_back());
@@ -200,7 +230,10 @@ template <class T> inline const u8* get(const u8* p, const u8* end, T& v) {
     } else if constexpr (Optional<T>) {
         bool there;
         if (!(p = get(p, end, there))) return nullptr;
-        if (!there) { v.reset(); return p; }
+        if (!there) {
+            v.reset();
+            return p;
+        }
         return get(p, end, v.emplace());
     } else if constexpr (Variant<T>) {
         return left < 1 ? nullptr : getVariant(p + 1, end, *p, v);
@@ -211,13 +244,15 @@ template <class T> inline const u8* get(const u8* p, const u8* end, T& v) {
 }
 
 // All of `in` is one T. On false, v holds a part.
-template <class T> [[nodiscard]] bool decode(std::string_view in, T& v) {
+template <class T>
+[[nodiscard]] bool decode(std::string_view in, T& v) {
     const u8* p = reinterpret_cast<const u8*>(in.data());
     return get(p, p + in.size(), v) == p + in.size();
 }
 
 // A row that an older build wrote may end before the fields that came later.
-template <Fielded T> [[nodiscard]] bool decodeRow(std::string_view in, T& v) {
+template <Fielded T>
+[[nodiscard]] bool decodeRow(std::string_view in, T& v) {
     const u8* p = reinterpret_cast<const u8*>(in.data());
     const u8* const end = p + in.size();
     v.fields([&p, end](auto&... f) { (void)((p == end || (p = get(p, end, f))) && ...); });
@@ -226,27 +261,39 @@ template <Fielded T> [[nodiscard]] bool decodeRow(std::string_view in, T& v) {
 
 // --- proofs at compile time --------------------------------------------------------------------------
 
-struct AnyType { template <class T> constexpr operator T() const { return T{}; } };
-template <class T, class... A> consteval std::size_t memberCount() {
+struct AnyType {
+    template <class T>
+    constexpr operator T() const {
+        return T{};
+    }
+};
+template <class T, class... A>
+consteval std::size_t memberCount() {
     if constexpr (requires { T{A{}..., AnyType{}}; }) return memberCount<T, A..., AnyType>();
     else return sizeof...(A);
 }
-template <class T> consteval std::size_t listedCount() {
-    return decltype(std::declval<T&>().fields([](auto&... f) { return std::integral_constant<std::size_t, sizeof...(f)>{}; }))::value;
+template <class T>
+consteval std::size_t listedCount() {
+    return decltype(std::declval<T&>().fields(
+        [](auto&... f) { return std::integral_constant<std::size_t, sizeof...(f)>{}; }))::value;
 }
 // FIELDS names every member.
-template <class T> concept Complete = memberCount<T>() == listedCount<T>();
+template <class T>
+concept Complete = memberCount<T>() == listedCount<T>();
 
-template <class V> struct Tags;
-template <class... M> struct Tags<std::variant<M...>> {
+template <class V>
+struct Tags;
+template <class... M>
+struct Tags<std::variant<M...>> {
     static constexpr bool unique = [] {
         constexpr u8 t[] = {M::kTag...};
         for (std::size_t i = 0; i < sizeof...(M); i++)
-            for (std::size_t j = 0; j < i; j++) if (t[i] == t[j]) return false;
+            for (std::size_t j = 0; j < i; j++)
+                if (t[i] == t[j]) return false;
         return true;
     }();
     static constexpr bool complete = (Complete<M> && ...) && (Complete<typename M::Reply> && ...);
 };
 
-}  // namespace wire
-}  // namespace skua
+} // namespace wire
+} // namespace skua

@@ -9,7 +9,8 @@
 
 namespace skua::wire {
 
-template <class T> void print(std::string& out, const T& v) {
+template <class T>
+void print(std::string& out, const T& v) {
     if constexpr (std::is_same_v<T, bool>) out += v ? "true" : "false";
     else if constexpr (std::is_enum_v<T>) out += std::to_string(static_cast<u64>(v));
     else if constexpr (Scalar<T>) out += std::to_string(v);
@@ -52,10 +53,11 @@ template <class T> void print(std::string& out, const T& v) {
         out += '}';
     }
 }
-template <class T> std::string toString(const T& v) {
+template <class T>
+std::string toString(const T& v) {
     std::string out;
     print(out, v);
     return out;
 }
 
-}  // namespace skua::wire
+} // namespace skua::wire

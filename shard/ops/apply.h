@@ -10,20 +10,31 @@
 
 namespace skua::shard {
 
-template <class Op> Result<typename Op::Reply> read(const Reading&, const Op&);
-template <class Op> Result<typename Op::Reply> apply(Context&, const Op&);
-template <class Action> Result<typename Action::Reply> act(Context&, TxnId, const Action&);
+template <class Op>
+Result<typename Op::Reply> read(const Reading&, const Op&);
+template <class Op>
+Result<typename Op::Reply> apply(Context&, const Op&);
+template <class Action>
+Result<typename Action::Reply> act(Context&, TxnId, const Action&);
 
-template <class Op> Result<> admit(const Reading&, const Op&) { return Ok{}; }
-template <> Result<> admit<StageSpans>(const Reading&, const StageSpans&);
-template <> Result<> admit<CommitFile>(const Reading&, const CommitFile&);
-template <> Result<> admit<SetContent>(const Reading&, const SetContent&);
-template <> Result<> admit<EditContent>(const Reading&, const EditContent&);
-template <> Result<> admit<ReplaceBlock>(const Reading&, const ReplaceBlock&);
+template <class Op>
+Result<> admit(const Reading&, const Op&) {
+    return Ok{};
+}
+template <>
+Result<> admit<StageSpans>(const Reading&, const StageSpans&);
+template <>
+Result<> admit<CommitFile>(const Reading&, const CommitFile&);
+template <>
+Result<> admit<SetContent>(const Reading&, const SetContent&);
+template <>
+Result<> admit<EditContent>(const Reading&, const EditContent&);
+template <>
+Result<> admit<ReplaceBlock>(const Reading&, const ReplaceBlock&);
 
 // Encoded reply of Step's action: Step::Reply is only a name for it.
 Result<std::string> applyStep(Context&, const Step&);
 // PurgeNow of a past content.
-Result<> purgeContentNow(Context&, InodeId inode, Wall until);      // ops/purge_content.cc
+Result<> purgeContentNow(Context&, InodeId inode, Wall until); // ops/purge_content.cc
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -1,13 +1,15 @@
 // The effect and the number taken are one batch: exactly once, whatever is repeated.
-#include "shard/inodes.h"
 #include "core/base/probe.h"
+#include "shard/inodes.h"
 #include "shard/ops/apply.h"
 #include "shard/outbox.h"
 
 namespace skua::shard {
 
-template <> Result<Done> apply<Deliver>(Context& ctx, const Deliver& op) {
-    if (op.from.value >= ctx.config.shards || op.from == ctx.config.shard) return Error(Code::Invalid, "from a shard that is none");
+template <>
+Result<Done> apply<Deliver>(Context& ctx, const Deliver& op) {
+    if (op.from.value >= ctx.config.shards || op.from == ctx.config.shard)
+        return Error(Code::Invalid, "from a shard that is none");
     InboxHead head = InboxHeads::get(ctx.rows, {op.from}).value_or(InboxHead{});
     if (op.number <= head.last) {
         PROBE("a message between shards comes twice");
@@ -23,9 +25,10 @@ template <> Result<Done> apply<Deliver>(Context& ctx, const Deliver& op) {
     return Done{};
 }
 
-template <> Result<Done> apply<Delivered>(Context& ctx, const Delivered& op) {
+template <>
+Result<Done> apply<Delivered>(Context& ctx, const Delivered& op) {
     outbox::taken(ctx, op.to, op.number);
     return Done{};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

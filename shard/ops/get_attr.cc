@@ -7,7 +7,8 @@ namespace {
 constexpr std::size_t kMost = 4096;
 }
 
-template <> Result<GetAttr::Reply> read<GetAttr>(const Reading& r, const GetAttr& op) {
+template <>
+Result<GetAttr::Reply> read<GetAttr>(const Reading& r, const GetAttr& op) {
     if (op.inodes.size() > kMost) return Error(Code::Invalid, "at most 4096 inodes at once");
     GetAttr::Reply reply;
     reply.attributes.reserve(op.inodes.size());
@@ -15,4 +16,4 @@ template <> Result<GetAttr::Reply> read<GetAttr>(const Reading& r, const GetAttr
     return reply;
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

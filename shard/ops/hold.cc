@@ -8,7 +8,8 @@ constexpr std::size_t kMost = 4096;
 }
 
 // Inodes that are gone are passed over: their content answers Stale when it is read.
-template <> Result<Done> apply<Hold>(Context& ctx, const Hold& op) {
+template <>
+Result<Done> apply<Hold>(Context& ctx, const Hold& op) {
     if (ctx.client == ClientId{}) return Error(Code::Invalid, "a hold needs a client");
     if (op.inodes.size() + op.contents.size() > kMost) return Error(Code::Invalid, "at most 4096 holds at once");
     for (InodeId id : op.inodes) {
@@ -22,4 +23,4 @@ template <> Result<Done> apply<Hold>(Context& ctx, const Hold& op) {
     return Done{};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

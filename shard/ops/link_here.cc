@@ -4,7 +4,8 @@
 
 namespace skua::shard {
 
-template <> Result<LinkHere::Reply> apply<LinkHere>(Context& ctx, const LinkHere& op) {
+template <>
+Result<LinkHere::Reply> apply<LinkHere>(Context& ctx, const LinkHere& op) {
     if (op.inode.isDirectory()) return Error(Code::NotPermitted, "a directory has one name only");
     if (!isHere(ctx.config, op.inode) || !isHere(ctx.config, op.dir))
         return Error(Code::NotSupported, "directory and inode are in different shards; ask the coordinator");
@@ -15,4 +16,4 @@ template <> Result<LinkHere::Reply> apply<LinkHere>(Context& ctx, const LinkHere
     return LinkHere::Reply{inodes::attributesOf(op.inode, row)};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -6,7 +6,8 @@
 
 namespace skua::shard {
 
-template <> Result<LockEntry::Reply> act<LockEntry>(Context& ctx, TxnId txn, const LockEntry& op) {
+template <>
+Result<LockEntry::Reply> act<LockEntry>(Context& ctx, TxnId txn, const LockEntry& op) {
     TRY_OK(checkName(op.name));
     TRY(const auto dir, entries::open(ctx, op.dir));
     const auto key = entries::keyOf(op.dir, op.name);
@@ -22,7 +23,8 @@ template <> Result<LockEntry::Reply> act<LockEntry>(Context& ctx, TxnId txn, con
 }
 
 // Done also where there is no lock of this transaction.
-template <> Result<Done> act<UnlockEntry>(Context& ctx, TxnId txn, const UnlockEntry& op) {
+template <>
+Result<Done> act<UnlockEntry>(Context& ctx, TxnId txn, const UnlockEntry& op) {
     TRY_OK(checkName(op.name));
     const auto key = entries::keyOf(op.dir, op.name);
     auto row = Entries::get(ctx.rows, key);
@@ -33,4 +35,4 @@ template <> Result<Done> act<UnlockEntry>(Context& ctx, TxnId txn, const UnlockE
     return Done{};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

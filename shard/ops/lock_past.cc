@@ -1,6 +1,6 @@
 // A past entry that a transaction brings back is out of expiry until it is dropped or given back.
-#include "core/data/names.h"
 #include "core/base/probe.h"
+#include "core/data/names.h"
 #include "shard/entries.h"
 #include "shard/expiry.h"
 #include "shard/inodes.h"
@@ -8,7 +8,8 @@
 
 namespace skua::shard {
 
-template <> Result<Done> act<LockPast>(Context& ctx, TxnId txn, const LockPast& op) {
+template <>
+Result<Done> act<LockPast>(Context& ctx, TxnId txn, const LockPast& op) {
     TRY_OK(checkName(op.name));
     const auto key = entries::pastKeyOf(op.dir, op.name, op.until);
     TRY(PastEntryRow row, entries::loadPast(ctx.rows, key));
@@ -23,7 +24,8 @@ template <> Result<Done> act<LockPast>(Context& ctx, TxnId txn, const LockPast& 
     return Done{};
 }
 
-template <> Result<Done> act<UnlockPast>(Context& ctx, TxnId txn, const UnlockPast& op) {
+template <>
+Result<Done> act<UnlockPast>(Context& ctx, TxnId txn, const UnlockPast& op) {
     TRY_OK(checkName(op.name));
     const auto key = entries::pastKeyOf(op.dir, op.name, op.until);
     auto row = PastEntries::get(ctx.rows, key);
@@ -35,7 +37,8 @@ template <> Result<Done> act<UnlockPast>(Context& ctx, TxnId txn, const UnlockPa
 }
 
 // What it named has a name again: no pin is taken off, OpenDir did that.
-template <> Result<Done> act<DropPast>(Context& ctx, TxnId txn, const DropPast& op) {
+template <>
+Result<Done> act<DropPast>(Context& ctx, TxnId txn, const DropPast& op) {
     TRY_OK(checkName(op.name));
     const auto key = entries::pastKeyOf(op.dir, op.name, op.until);
     auto row = PastEntries::get(ctx.rows, key);
@@ -46,4 +49,4 @@ template <> Result<Done> act<DropPast>(Context& ctx, TxnId txn, const DropPast& 
     return Done{};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

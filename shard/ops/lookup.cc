@@ -5,7 +5,8 @@
 
 namespace skua::shard {
 
-template <> Result<Lookup::Reply> read<Lookup>(const Reading& r, const Lookup& op) {
+template <>
+Result<Lookup::Reply> read<Lookup>(const Reading& r, const Lookup& op) {
     TRY_OK(checkName(op.name));
     TRY_OK(inodes::loadOpenDirectory(r.config, r.rows, op.dir));
     const auto entry = entries::visible(r.rows, op.dir, op.name);
@@ -13,4 +14,4 @@ template <> Result<Lookup::Reply> read<Lookup>(const Reading& r, const Lookup& o
     return Lookup::Reply{entry->target, entry->edge, inodes::attributesHere(r.config, r.rows, entry->target)};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -6,7 +6,8 @@
 
 namespace skua::shard {
 
-template <> Result<MakeNode::Reply> apply<MakeNode>(Context& ctx, const MakeNode& op) {
+template <>
+Result<MakeNode::Reply> apply<MakeNode>(Context& ctx, const MakeNode& op) {
     const u32 type = op.mode & S_IFMT;
     if (type != S_IFIFO && type != S_IFSOCK && type != S_IFCHR && type != S_IFBLK)
         return Error(Code::Invalid, "a node is a fifo, a socket or a device");
@@ -18,4 +19,4 @@ template <> Result<MakeNode::Reply> apply<MakeNode>(Context& ctx, const MakeNode
     return MakeNode::Reply{inodes::attributesOf(op.inode, row)};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

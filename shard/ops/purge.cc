@@ -8,9 +8,10 @@ namespace {
 constexpr u32 kMost = 1024;
 }
 
-template <> Result<Done> apply<Purge>(Context& ctx, const Purge& op) {
+template <>
+Result<Done> apply<Purge>(Context& ctx, const Purge& op) {
     expiry::purge(ctx, std::min(op.limit, kMost));
     return Done{};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -8,7 +8,8 @@
 
 namespace skua::shard {
 
-template <> Result<Done> apply<PurgeNow>(Context& ctx, const PurgeNow& op) {
+template <>
+Result<Done> apply<PurgeNow>(Context& ctx, const PurgeNow& op) {
     if (op.name.empty()) {
         TRY_OK(purgeContentNow(ctx, op.inode, op.until));
         return Done{};
@@ -26,4 +27,4 @@ template <> Result<Done> apply<PurgeNow>(Context& ctx, const PurgeNow& op) {
     return Done{};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -3,7 +3,8 @@
 
 namespace skua::shard {
 
-template <> Result<Done> apply<RemoveXattr>(Context& ctx, const RemoveXattr& op) {
+template <>
+Result<Done> apply<RemoveXattr>(Context& ctx, const RemoveXattr& op) {
     TRY(Inode row, inodes::load(ctx.config, ctx.rows, op.inode));
     if (std::erase_if(row.xattrs, [&](const Xattr& x) { return x.name == op.name; }) == 0) return Code::NoAttribute;
     row.ctime = ctx.now.wall;
@@ -11,4 +12,4 @@ template <> Result<Done> apply<RemoveXattr>(Context& ctx, const RemoveXattr& op)
     return Done{};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -4,7 +4,8 @@
 
 namespace skua::shard {
 
-template <> Result<SetAttr::Reply> apply<SetAttr>(Context& ctx, const SetAttr& op) {
+template <>
+Result<SetAttr::Reply> apply<SetAttr>(Context& ctx, const SetAttr& op) {
     TRY(Inode row, inodes::load(ctx.config, ctx.rows, op.inode));
     inodes::setSome(row, op);
     if (op.mtime) row.mtime = *op.mtime;
@@ -15,4 +16,4 @@ template <> Result<SetAttr::Reply> apply<SetAttr>(Context& ctx, const SetAttr& o
     return SetAttr::Reply{inodes::attributesOf(op.inode, row)};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

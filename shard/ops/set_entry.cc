@@ -7,7 +7,8 @@
 
 namespace skua::shard {
 
-template <> Result<Done> act<SetEntry>(Context& ctx, TxnId txn, const SetEntry& op) {
+template <>
+Result<Done> act<SetEntry>(Context& ctx, TxnId txn, const SetEntry& op) {
     TRY_OK(checkName(op.name));
     TRY(auto dir, entries::open(ctx, op.dir));
     const auto key = entries::keyOf(op.dir, op.name);
@@ -25,7 +26,8 @@ template <> Result<Done> act<SetEntry>(Context& ctx, TxnId txn, const SetEntry& 
     return Done{};
 }
 
-template <> Result<Done> act<RemoveEntry>(Context& ctx, TxnId txn, const RemoveEntry& op) {
+template <>
+Result<Done> act<RemoveEntry>(Context& ctx, TxnId txn, const RemoveEntry& op) {
     TRY_OK(checkName(op.name));
     TRY(auto dir, entries::open(ctx, op.dir));
     const auto key = entries::keyOf(op.dir, op.name);
@@ -41,4 +43,4 @@ template <> Result<Done> act<RemoveEntry>(Context& ctx, TxnId txn, const RemoveE
     return Done{};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -5,7 +5,8 @@
 
 namespace skua::shard {
 
-template <> Result<Done> act<SetParent>(Context& ctx, TxnId, const SetParent& op) {
+template <>
+Result<Done> act<SetParent>(Context& ctx, TxnId, const SetParent& op) {
     if (op.dir == kRoot) return Error(Code::NotPermitted, "the root stays");
     if (!op.parent.isDirectory() || !op.parent.wellFormed() || op.parent == op.dir)
         return Error(Code::Invalid, "the parent is no directory");
@@ -17,4 +18,4 @@ template <> Result<Done> act<SetParent>(Context& ctx, TxnId, const SetParent& op
     return Done{};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

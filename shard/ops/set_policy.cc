@@ -5,7 +5,8 @@
 
 namespace skua::shard {
 
-template <> Result<Done> apply<SetPolicy>(Context& ctx, const SetPolicy& op) {
+template <>
+Result<Done> apply<SetPolicy>(Context& ctx, const SetPolicy& op) {
     TRY_OK(checkPolicy(op.resolved));
     if (op.own) TRY_OK(checkPolicy(*op.own));
     TRY(auto dir, entries::open(ctx, op.dir));
@@ -17,4 +18,4 @@ template <> Result<Done> apply<SetPolicy>(Context& ctx, const SetPolicy& op) {
     return Done{};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -4,7 +4,8 @@
 
 namespace skua::shard {
 
-template <> Result<Done> apply<SetXattr>(Context& ctx, const SetXattr& op) {
+template <>
+Result<Done> apply<SetXattr>(Context& ctx, const SetXattr& op) {
     TRY_OK(inodes::checkXattr(op.xattr.name, op.xattr.value));
     if (op.xattr_mode > XattrMode::kReplace) return Error(Code::Invalid, "an unknown way to set an attribute");
     TRY(Inode row, inodes::load(ctx.config, ctx.rows, op.inode));
@@ -21,4 +22,4 @@ template <> Result<Done> apply<SetXattr>(Context& ctx, const SetXattr& op) {
     return Done{};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

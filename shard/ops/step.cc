@@ -1,7 +1,7 @@
 // A step's answer is remembered by (txn, step), a refusal too: a delayed packet must not lock a name for a
 // transaction that has been rolled back meanwhile. Below the watermark everything is refused.
-#include "shard/ops/apply.h"
 #include "core/base/probe.h"
+#include "shard/ops/apply.h"
 
 namespace skua::shard {
 
@@ -22,12 +22,13 @@ void raiseWatermark(Context& ctx, TxnId to) {
     for (const StepKey& key : old) StepAnswers::erase(ctx.rows, key);
 }
 
-template <class Action> Result<std::string> run(Context& ctx, TxnId txn, const Action& action) {
+template <class Action>
+Result<std::string> run(Context& ctx, TxnId txn, const Action& action) {
     TRY(const auto reply, act<Action>(ctx, txn, action));
     return wire::encode(reply);
 }
 
-}  // namespace
+} // namespace
 
 Result<std::string> applyStep(Context& ctx, const Step& op) {
     if (op.txn == TxnId{} || op.txn < op.watermark) return Error(Code::Invalid, "a step of a finished transaction");
@@ -60,4 +61,4 @@ Result<std::string> applyStep(Context& ctx, const Step& op) {
     return reply;
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -6,8 +6,10 @@
 
 namespace skua::shard {
 
-template <> Result<Symlink::Reply> apply<Symlink>(Context& ctx, const Symlink& op) {
-    if (op.target.empty() || op.target.find('\0') != op.target.npos) return Error(Code::Invalid, "a symlink's target is empty or has a NUL");
+template <>
+Result<Symlink::Reply> apply<Symlink>(Context& ctx, const Symlink& op) {
+    if (op.target.empty() || op.target.find('\0') != op.target.npos)
+        return Error(Code::Invalid, "a symlink's target is empty or has a NUL");
     if (op.target.size() > kMaxTarget) return Error(Code::NameTooLong, "a symlink's target has at most 4095 bytes");
     TRY_OK(reservations::useInode(ctx, op.reservation, op.inode));
     TRY_OK(entries::add(ctx, op.dir, op.name, op.inode));
@@ -18,4 +20,4 @@ template <> Result<Symlink::Reply> apply<Symlink>(Context& ctx, const Symlink& o
     return Symlink::Reply{inodes::attributesOf(op.inode, row)};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

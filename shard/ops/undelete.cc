@@ -5,7 +5,8 @@
 
 namespace skua::shard {
 
-template <> Result<Undelete::Reply> apply<Undelete>(Context& ctx, const Undelete& op) {
+template <>
+Result<Undelete::Reply> apply<Undelete>(Context& ctx, const Undelete& op) {
     TRY_OK(checkName(op.name));
     TRY(auto dir, entries::open(ctx, op.dir));
     const auto key = entries::pastKeyOf(op.dir, op.name, op.until);
@@ -19,4 +20,4 @@ template <> Result<Undelete::Reply> apply<Undelete>(Context& ctx, const Undelete
     return Undelete::Reply{past.target};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -4,7 +4,8 @@
 
 namespace skua::shard {
 
-template <> Result<Unlink::Reply> apply<Unlink>(Context& ctx, const Unlink& op) {
+template <>
+Result<Unlink::Reply> apply<Unlink>(Context& ctx, const Unlink& op) {
     TRY_OK(checkName(op.name));
     TRY(auto dir, entries::open(ctx, op.dir));
     const auto entry = entries::visible(ctx.rows, op.dir, op.name);
@@ -16,4 +17,4 @@ template <> Result<Unlink::Reply> apply<Unlink>(Context& ctx, const Unlink& op) 
     return Unlink::Reply{entry->target, ctx.now.wall};
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

@@ -10,7 +10,8 @@ constexpr std::size_t kMost = 1024;
 }
 
 // Of a removed directory too: its past can still be looked at.
-template <> Result<Versions::Reply> read<Versions>(const Reading& r, const Versions& op) {
+template <>
+Result<Versions::Reply> read<Versions>(const Reading& r, const Versions& op) {
     TRY_OK(checkName(op.name));
     TRY(const Inode dir, inodes::load(r.config, r.rows, op.dir));
     if (!dir.directory) return Error(Code::NotDirectory, show(op.dir));
@@ -23,4 +24,4 @@ template <> Result<Versions::Reply> read<Versions>(const Reading& r, const Versi
     return reply;
 }
 
-}  // namespace skua::shard
+} // namespace skua::shard

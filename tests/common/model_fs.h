@@ -17,11 +17,11 @@ public:
     enum class Type : u8 { kDirectory, kFile, kSymlink };
     struct Node {
         Type type{};
-        std::string data;                   // bytes, or a symlink's target
+        std::string data; // bytes, or a symlink's target
         std::map<std::string, int> entries;
         int nlink = 1;
         int parent = -1;
-        bool closed = false;                // a directory that was removed
+        bool closed = false; // a directory that was removed
         u32 mode = 0;
     };
     static constexpr int kRootNode = 0;
@@ -145,4 +145,4 @@ private:
     std::vector<Node> nodes_;
 };
 
-}  // namespace skua::test
+} // namespace skua::test

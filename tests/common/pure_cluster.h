@@ -41,7 +41,8 @@ public:
     }
     store::Reader& rows(GroupId group) { return *nodes_.at(group).kv; }
 
-    template <class R> Result<typename R::Reply> ask(GroupId group, ClientId client, const R& request) {
+    template <class R>
+    Result<typename R::Reply> ask(GroupId group, ClientId client, const R& request) {
         raft::Answer answer = askBytes(group, client, net::encodeRequest(request), false, false);
         if (answer.error.code != Code::Ok) return answer.error;
         typename R::Reply reply{};
@@ -107,7 +108,9 @@ private:
     struct LeaderOf final : raft::Leader {
         LeaderOf(PureCluster& c, GroupId g) : cluster(c), group(g) {}
         void propose(std::string body) override { cluster.proposals_.push_back({group, std::move(body)}); }
-        void call(GroupId to, std::string body, u64 token) override { cluster.calls_.push_back({group, to, std::move(body), token}); }
+        void call(GroupId to, std::string body, u64 token) override {
+            cluster.calls_.push_back({group, to, std::move(body), token});
+        }
         void tellHost(std::string, std::string, u64) override {}
         Random& random() override { return cluster.random_; }
         PureCluster& cluster;
@@ -136,16 +139,17 @@ private:
     void deliverOne() {
         const size_t which = random_.below(calls_.size());
         const Call call = calls_[which];
-        if (!random_.oneIn(8)) calls_.erase(calls_.begin() + static_cast<long>(which));     // else it comes again
+        if (!random_.oneIn(8)) calls_.erase(calls_.begin() + static_cast<long>(which)); // else it comes again
         auto answer = handle(call.to, raft::Command{{}, {}, true, false, call.body});
         CHECK(answer);
-        if (random_.oneIn(16)) {                        // the answer was lost: the leader repeats
+        if (random_.oneIn(16)) { // the answer was lost: the leader repeats
             calls_.push_back(call);
             return;
         }
         Node& n = nodes_.at(call.from);
         LeaderOf leader(*this, call.from);
-        n.machine->heard(*n.kv, now(), call.token, answer->error.code == Code::Ok ? Result<std::string>(answer->body) : Result<std::string>(answer->error),
+        n.machine->heard(*n.kv, now(), call.token,
+                         answer->error.code == Code::Ok ? Result<std::string>(answer->body) : Result<std::string>(answer->error),
                          leader);
     }
 
@@ -159,4 +163,4 @@ private:
     bool restarts_ = false;
 };
 
-}  // namespace skua::test
+} // namespace skua::test

@@ -19,7 +19,8 @@ struct Nowhere final : raft::Leader {
     Random rng{1};
 };
 
-template <class Request> void throwAt(raft::StateMachine& machine, const std::string& config, Random& rng, std::string_view bytes) {
+template <class Request>
+void throwAt(raft::StateMachine& machine, const std::string& config, Random& rng, std::string_view bytes) {
     store::KvMemory kv;
     Nowhere leader;
     raft::Time now{Wall{1'700'000'000 * kSecond}, Age{kHour}};
@@ -43,7 +44,7 @@ template <class Request> void throwAt(raft::StateMachine& machine, const std::st
             case raft::StateMachine::Class::kQuery: CHECK(machine.query(kv, now, c, true)); break;
             case raft::StateMachine::Class::kVolatile: (void)machine.tell(kv, now, c, leader); break;
             case raft::StateMachine::Class::kCommand: {
-                (void)machine.admit(kv, now, c);        // an answer either way; apply must stand both
+                (void)machine.admit(kv, now, c); // an answer either way; apply must stand both
                 store::Transaction t(kv);
                 raft::Outcome out;
                 machine.apply(t, now, c, out);
@@ -56,7 +57,7 @@ template <class Request> void throwAt(raft::StateMachine& machine, const std::st
     }
 }
 
-}  // namespace
+} // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
     if (size < 9) return 0;

@@ -16,21 +16,25 @@ using namespace skua;
 
 namespace {
 
-template <class T> void message(std::string_view in) {
+template <class T>
+void message(std::string_view in) {
     T value{};
     if (!wire::decode(in, value)) return;
     CHECK(wire::encode(value) == in);
 }
-template <class T> void row(std::string_view in) {
+template <class T>
+void row(std::string_view in) {
     T value{};
     (void)wire::decodeRow(in, value);
 }
-template <class V> struct Replies;
-template <class... M> struct Replies<std::variant<M...>> {
+template <class V>
+struct Replies;
+template <class... M>
+struct Replies<std::variant<M...>> {
     static void tryAll(std::string_view in) { (row<typename M::Reply>(in), ...); }
 };
 
-}  // namespace
+} // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
     if (size == 0) return 0;

@@ -53,7 +53,9 @@ Task<Result<>> work(Client& client, std::string verb, std::string path) {
         CO_TRY_OK(co_await fs.unlink(path));
     } else if (verb == "ls") {
         CO_TRY(auto all, co_await fs.list(path));
-        for (auto& one : all) std::printf("%s %llu\n", one.name.c_str(), one.attributes ? static_cast<unsigned long long>(one.attributes->size) : 0ull);
+        for (auto& one : all)
+            std::printf("%s %llu\n", one.name.c_str(),
+                        one.attributes ? static_cast<unsigned long long>(one.attributes->size) : 0ull);
     } else {
         CO_TRY(auto space, co_await fs.space());
         std::printf("disks %u up %u free %llu\n", space.disks, space.disks_up, static_cast<unsigned long long>(space.free));
@@ -61,7 +63,7 @@ Task<Result<>> work(Client& client, std::string verb, std::string path) {
     co_return Ok{};
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char** argv) {
     if (argc < 2) return 2;

@@ -45,7 +45,8 @@ protected:
         for (auto& late : out.late) answers[late.request.value] = late.answer;
         return out.answer;
     }
-    template <class R> u64 ask(const R& request) {
+    template <class R>
+    u64 ask(const R& request) {
         const u64 id = ++requests;
         if (auto refused = apply(net::encodeRequest(request), RequestId{id}, false)) answers[id] = *refused;
         run();
@@ -71,7 +72,8 @@ protected:
         shard::Request request;
         EXPECT_TRUE(wire::decode(calls.front().body, request));
         if (std::holds_alternative<shard::GetParent>(request)) return "GetParent";
-        return std::visit([](const auto& action) { return std::string(std::remove_cvref_t<decltype(action)>::kName); }, std::get<shard::Step>(request).action);
+        return std::visit([](const auto& action) { return std::string(std::remove_cvref_t<decltype(action)>::kName); },
+                          std::get<shard::Step>(request).action);
     }
     u32 stepNumber() {
         shard::Request request;
@@ -90,7 +92,11 @@ protected:
         r.parent = of;
         reply(wire::encode(r));
     }
-    void ok() { reply(next() == "CreateDir" ? wire::encode(shard::CreateDir::Reply{}) : next() == "AddEntry" ? wire::encode(shard::AddEntry::Reply{}) : std::string()); }
+    void ok() {
+        reply(next() == "CreateDir"  ? wire::encode(shard::CreateDir::Reply{})
+              : next() == "AddEntry" ? wire::encode(shard::AddEntry::Reply{})
+                                     : std::string());
+    }
     std::string answer(u64 id) {
         auto at = answers.find(id);
         if (at == answers.end()) return "none";
@@ -98,7 +104,10 @@ protected:
     }
     void nothingLeft() {
         EXPECT_TRUE(problems(kv).empty());
-        Txns::scan(kv, Txns::All{}, [&](const TxnKey& key, const Txn&) { ADD_FAILURE() << "txn " << key.txn.value; return true; });
+        Txns::scan(kv, Txns::All{}, [&](const TxnKey& key, const Txn&) {
+            ADD_FAILURE() << "txn " << key.txn.value;
+            return true;
+        });
         EXPECT_TRUE(calls.empty());
     }
     static MakeDir makeDir(const std::string& name, InodeId dir = kP) {
@@ -238,7 +247,7 @@ TEST_F(CoordinatorTest, DirectoriesAreMovedOneAtATime) {
     }
     EXPECT_EQ(answer(first), "Ok");
     ASSERT_EQ(next(), "GetParent");
-    parent(e);                          // the first move has closed what would be a loop
+    parent(e); // the first move has closed what would be a loop
     ok();
     ok();
     EXPECT_EQ(answer(second), "Invalid");
@@ -313,7 +322,7 @@ TEST_F(CoordinatorTest, NoAnswerOfAShardStopsOrBlocksIt) {
             run();
             if (calls.empty()) break;
         }
-        const bool odd = i < 3000;      // then shards come to their senses
+        const bool odd = i < 3000; // then shards come to their senses
         std::string bytes(random.below(40), 'x');
         for (char& c : bytes) c = static_cast<char>(random.below(256));
         if (odd && random.oneIn(3)) reply(Code(1 + random.below(27)));
@@ -347,5 +356,5 @@ TEST_F(CoordinatorTest, TooManyThatWaitForOneNameAreBusy) {
     EXPECT_EQ(apply(body, RequestId{1'000'000}, false)->error.code, Code::Busy);
 }
 
-}  // namespace
-}  // namespace skua::cdc
+} // namespace
+} // namespace skua::cdc

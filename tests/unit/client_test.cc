@@ -1,6 +1,6 @@
 // The client library against real shards and a real coordinator in made-up time, with block services that fail.
-#include "tests/unit/client_world.h"
 #include "client/edit.h"
+#include "tests/unit/client_world.h"
 
 namespace skua::test {
 namespace {
@@ -20,8 +20,9 @@ TEST_P(Sizes, AFileReadsBackAsItWasWritten) {
     ASSERT_TRUE(back) << back.error().message();
     EXPECT_TRUE(*back == data);
 }
-INSTANTIATE_TEST_SUITE_P(Writer, Sizes, testing::Values(0, 1, 4096, 4097, 100'000, 128u << 10, (128u << 10) + 1, 1u << 20, (1u << 20) + 8,
-                                                        (4u << 20) + 12'344, 16u << 20, (16u << 20) + 8, 40'000'000));
+INSTANTIATE_TEST_SUITE_P(Writer, Sizes,
+                         testing::Values(0, 1, 4096, 4097, 100'000, 128u << 10, (128u << 10) + 1, 1u << 20, (1u << 20) + 8,
+                                         (4u << 20) + 12'344, 16u << 20, (16u << 20) + 8, 40'000'000));
 
 TEST(Writer, SmallContentsStayInTheShard) {
     World w;
@@ -244,7 +245,8 @@ TEST(Reader, SmallReadsAnywhereGiveTheirBytes) {
         ASSERT_TRUE(n) << n.error().message();
         const u64 want = offset >= data.size() ? 0 : std::min<u64>(length, data.size() - offset);
         ASSERT_EQ(*n, want);
-        ASSERT_TRUE(std::string_view(into).substr(0, want) == std::string_view(data).substr(std::min<u64>(offset, data.size()), want));
+        ASSERT_TRUE(std::string_view(into).substr(0, want) ==
+                    std::string_view(data).substr(std::min<u64>(offset, data.size()), want));
     }
 }
 
@@ -302,7 +304,7 @@ TEST(Client, UnderChangingFaultsWhatWasAcknowledgedReadsBack) {
             }
             const std::string path = "/f" + std::to_string(random.below(4));
             if (random.oneIn(2) || !model.contains(path)) {
-                const u64 seed_of_bytes = random.next();      // before the size: compilers choose the order of arguments
+                const u64 seed_of_bytes = random.next(); // before the size: compilers choose the order of arguments
                 const std::string data = World::bytes(8 * random.below(3'000'000), seed_of_bytes);
                 auto put = w.put(path, data);
                 if (put) model[path] = data;
@@ -507,5 +509,5 @@ TEST(Files, CopyWithinAndSpace) {
     EXPECT_GT(space->free_logical, 0u);
 }
 
-}  // namespace
-}  // namespace skua::test
+} // namespace
+} // namespace skua::test

@@ -37,7 +37,9 @@ public:
 
 private:
     struct Earlier {
-        bool operator()(const Timer* a, const Timer* b) const { return at(*a) != at(*b) ? at(*a) < at(*b) : order(*a) < order(*b); }
+        bool operator()(const Timer* a, const Timer* b) const {
+            return at(*a) != at(*b) ? at(*a) < at(*b) : order(*a) < order(*b);
+        }
     };
     void insert(Timer& t) override { timers_.insert(&t); }
     void remove(Timer& t) override { timers_.erase(&t); }
@@ -46,11 +48,11 @@ private:
 };
 
 struct Fault {
-    bool refuse = false;            // no connection
-    bool silent = false;            // never an answer
-    bool wrong_bytes = false;       // in what is read
-    bool full = false;              // takes no blocks
-    bool forgets = false;           // NotFound for every block
+    bool refuse = false;      // no connection
+    bool silent = false;      // never an answer
+    bool wrong_bytes = false; // in what is read
+    bool full = false;        // takes no blocks
+    bool forgets = false;     // NotFound for every block
     u64 delay_ns = 200 * kMicrosecond;
 };
 
@@ -92,7 +94,7 @@ public:
     std::map<u32, Disk> disks;
     registry::GetMap::Reply map;
     bool registry_away = false;
-    std::map<std::string, u64> asked;   // by name of the request
+    std::map<std::string, u64> asked; // by name of the request
 
 private:
     Task<Result<net::Message>> group(net::Message request, u64 limit_ns) {
@@ -132,7 +134,8 @@ private:
         co_return out;
     }
 
-    template <class Reply> static net::Message answerOf(const Reply& reply) {
+    template <class Reply>
+    static net::Message answerOf(const Reply& reply) {
         net::Message m;
         m.kind = net::Kind::kBlocks;
         m.body = wire::encode(reply);
@@ -161,7 +164,8 @@ private:
         }
         if (auto* r = std::get_if<blocks::Piece>(&request)) {
             CHECK(payload.size() == r->sums.size() * kPage && payload.size() <= kMaxPiece);
-            if (firstBadPage(r->id, r->offset / kPage, payload.data(), r->sums) != r->sums.size()) return Error(Code::Corrupt, "bad page");
+            if (firstBadPage(r->id, r->offset / kPage, payload.data(), r->sums) != r->sums.size())
+                return Error(Code::Corrupt, "bad page");
             auto& bytes = disk.blocks[r->id].bytes;
             if (bytes.size() < r->offset + payload.size()) bytes.resize(r->offset + payload.size());
             std::memcpy(bytes.data() + r->offset, payload.data(), payload.size());
@@ -182,7 +186,8 @@ private:
         if (auto* r = std::get_if<blocks::ReadBlock>(&request)) {
             disk.reads++;
             auto found = disk.blocks.find(r->id);
-            if (found == disk.blocks.end() || fault.forgets || !found->second.whole) return Error(Code::NotFound, "no such block");
+            if (found == disk.blocks.end() || fault.forgets || !found->second.whole)
+                return Error(Code::NotFound, "no such block");
             if (!readKeyHolds(keys_.readKeyKey(), r->id.content, r->key)) return Error(Code::Denied, "read key");
             CHECK(r->offset % kPage == 0 && r->length % kPage == 0 && r->length > 0 && r->length <= kMaxPiece);
             if (r->offset + r->length > found->second.bytes.size()) return Error(Code::Invalid, "out of the block");
@@ -208,11 +213,14 @@ class World {
 public:
     explicit World(u32 services = 8, Policy policy = geometry::defaultPolicy(8), u16 shards = 3)
         : keys_(ClusterId{1}, MacKey{9, 9}),
-          cluster(1, [this](GroupId g) -> std::unique_ptr<raft::StateMachine> {
-              if (kindOf(g) == GroupKind::kCoordinator) return std::make_unique<cdc::Coordinator>();
-              return std::make_unique<shard::Shard>(keys_);
-          }),
-          transport(clock, cluster, keys_), client(clock, transport, options()), fs(client) {
+          cluster(1,
+                  [this](GroupId g) -> std::unique_ptr<raft::StateMachine> {
+                      if (kindOf(g) == GroupKind::kCoordinator) return std::make_unique<cdc::Coordinator>();
+                      return std::make_unique<shard::Shard>(keys_);
+                  }),
+          transport(clock, cluster, keys_),
+          client(clock, transport, options()),
+          fs(client) {
         registry::ClusterMap m;
         m.cluster = ClusterId{1};
         m.version = {1, 1};
@@ -262,7 +270,8 @@ public:
         (void)run(client.stopped());
     }
 
-    template <class T> T run(Task<T> task) {
+    template <class T>
+    T run(Task<T> task) {
         std::optional<T> value;
         Task<> root = into(std::move(task), value);
         root.start();
@@ -295,7 +304,8 @@ public:
     Result<std::string> get(const std::string& path) { return run(fs.readAll(path, 1u << 30)); }
 
 private:
-    template <class T> static Task<> into(Task<T> task, std::optional<T>& value) {
+    template <class T>
+    static Task<> into(Task<T> task, std::optional<T>& value) {
         value = co_await std::move(task);
         co_return Ok{};
     }
@@ -317,4 +327,4 @@ public:
     client::FileSystem fs;
 };
 
-}  // namespace skua::test
+} // namespace skua::test

@@ -335,7 +335,8 @@ TEST_F(GroupTest, ALogThatTheRowsHaveOvertakenBeginsAnewOnTheDiskToo) {
     for (int i = 0; i < 20; i++) propose(l, "a");
     run(2 * kBeat);
     // Rows of a snapshot, and a crash before the log had begun behind them.
-    std::erase_if(nodes[f].disk, [&](auto& r) { return r.kind == GroupRecordKind::kEntry && readEntry(kGroup, *r.payload)->index > Index{5}; });
+    std::erase_if(nodes[f].disk,
+                  [&](auto& r) { return r.kind == GroupRecordKind::kEntry && readEntry(kGroup, *r.payload)->index > Index{5}; });
     crash(f);
     start(f);
     run(2 * kBeat);

@@ -151,12 +151,23 @@ public:
         const int dir = anyDirectory(), other = anyDirectory();
         const std::string a = anyName(), b = anyName();
         switch (random.below(20)) {
-            case 0: case 1: case 2: case 3: return create(dir, a, random.oneIn(3));
-            case 4: case 5: case 6: case 7: return mkdir(dir, a);
+            case 0:
+            case 1:
+            case 2:
+            case 3: return create(dir, a, random.oneIn(3));
+            case 4:
+            case 5:
+            case 6:
+            case 7: return mkdir(dir, a);
             case 8: return symlink(dir, a);
-            case 9: case 10: return unlink(dir, a);
-            case 11: case 12: return rmdir(dir, a);
-            case 13: case 14: case 15: case 16: return rename(dir, a, other, b, random.oneIn(4));
+            case 9:
+            case 10: return unlink(dir, a);
+            case 11:
+            case 12: return rmdir(dir, a);
+            case 13:
+            case 14:
+            case 15:
+            case 16: return rename(dir, a, other, b, random.oneIn(4));
             case 17: return link(static_cast<int>(random.below(static_cast<u64>(model.size()))), dir, a);
             case 18: return exchange(dir, a, other, b);
             default: return rename(dir, a, dir, b, false);
@@ -189,12 +200,10 @@ public:
             auto reply = cluster.ask(groupOf(inode.shard()), client, get);
             ASSERT_TRUE(reply);
             const bool alive = model.node(n).type == ModelFs::Type::kDirectory ? !model.node(n).closed : model.node(n).nlink > 0;
-            if (!alive) continue;       // may be there as a past version
+            if (!alive) continue; // may be there as a past version
             ASSERT_TRUE(reply->attributes[0]) << "node " << n;
             EXPECT_EQ(reply->attributes[0]->nlink, model.nlink(n)) << "node " << n;
-            if (model.node(n).type == ModelFs::Type::kFile) {
-                EXPECT_EQ(reply->attributes[0]->size, model.node(n).data.size());
-            }
+            if (model.node(n).type == ModelFs::Type::kFile) { EXPECT_EQ(reply->attributes[0]->size, model.node(n).data.size()); }
         }
         EXPECT_TRUE(cdc::problems(cluster.rows(kCoordinatorGroup)).empty());
     }
@@ -260,5 +269,5 @@ TEST(NamespaceModel, AnswersTheSameWhenMachinesRestartBetweenSteps) {
     for (u64 seed = firstSeed() + 1000; seed < firstSeed() + 1030 && !testing::Test::HasFailure(); seed++) play(seed, 300, true);
 }
 
-}  // namespace
-}  // namespace skua::test
+} // namespace
+} // namespace skua::test

@@ -625,7 +625,8 @@ TEST(GroupCaller, RefusesWhatItCannotEncode) {
     auto ring = Ring::makeOrExit();
     Refusing other;
     GroupCaller caller(*ring, other, other, ClientId{1}, Random(1));
-    EXPECT_EQ(Code::TooLarge, runBlocking(*ring, caller.run(groupOf(ShardId{0}), std::string(wire::kMaxBytes + 1, 'x'), true)).code());
+    EXPECT_EQ(Code::TooLarge,
+              runBlocking(*ring, caller.run(groupOf(ShardId{0}), std::string(wire::kMaxBytes + 1, 'x'), true)).code());
     EXPECT_EQ(0, other.calls);
 }
 

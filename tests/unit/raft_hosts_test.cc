@@ -22,7 +22,9 @@ public:
         t.put("all", all);
         out.answer = Answer{{}, std::to_string(all.size())};
     }
-    std::optional<Answer> query(const store::Reader& r, Time, const Command&, bool) override { return Answer{{}, r.get("all").value_or("")}; }
+    std::optional<Answer> query(const store::Reader& r, Time, const Command&, bool) override {
+        return Answer{{}, r.get("all").value_or("")};
+    }
     void started(const store::Reader&, Time, Leader&) override { leads_++; }
     void stopped() override { leads_--; }
 
@@ -111,7 +113,8 @@ protected:
             }
             for (auto& f : going) {
                 busy = true;
-                if (auto at = hosts.find(f.to.value); at != hosts.end() && at->second.server) at->second.server->frame(now(), f.body, at->second.out);
+                if (auto at = hosts.find(f.to.value); at != hosts.end() && at->second.server)
+                    at->second.server->frame(now(), f.body, at->second.out);
             }
             if (!busy) return;
         }
@@ -119,13 +122,17 @@ protected:
     void run(u64 time) {
         for (const u64 end = clock + time; clock < end;) {
             clock += kTickNs;
-            for (auto& [i, h] : hosts) if (h.server) h.server->tick(now(), h.out);
+            for (auto& [i, h] : hosts)
+                if (h.server) h.server->tick(now(), h.out);
             settle();
         }
     }
     u32 leader(GroupId group) {
         u32 found = 0;
-        for (auto& [i, h] : hosts) if (h.server && h.server->leads(group) && (!found || h.server->group(group)->term() > hosts[found].server->group(group)->term())) found = i;
+        for (auto& [i, h] : hosts)
+            if (h.server && h.server->leads(group) &&
+                (!found || h.server->group(group)->term() > hosts[found].server->group(group)->term()))
+                found = i;
         return found;
     }
     u64 ask(u32 host, const std::string& body, u64 request = 0, GroupId group = groupOf(ShardId{0})) {
@@ -158,7 +165,8 @@ protected:
 TEST_F(Hosts, ACommandIsOnAllOfThemAndAFollowerSaysWhoLeads) {
     format(group);
     settle();
-    for (auto& [i, h] : hosts) for (auto& [_, r] : h.hosts) EXPECT_TRUE(r);
+    for (auto& [i, h] : hosts)
+        for (auto& [_, r] : h.hosts) EXPECT_TRUE(r);
     run(3 * kSecond);
     const u32 l = leader(group);
     ASSERT_NE(l, 0u);
@@ -204,12 +212,12 @@ TEST_F(Hosts, WhoLosesTheLeadHangsUpOnThoseWhoWait) {
     const u64 t = ask(l, "a", 1), q = ask(l, "get");
     settle();
     EXPECT_EQ(answer(l, t), "none");
-    EXPECT_EQ(answer(l, q), "");        // its lease still holds
+    EXPECT_EQ(answer(l, q), ""); // its lease still holds
     run(kSecond);
     const u64 late = ask(l, "get");
     run(2 * kSecond);
     EXPECT_EQ(answer(l, t), "lost");
-    EXPECT_NE(answer(l, late), "");     // nobody confirmed it
+    EXPECT_NE(answer(l, late), ""); // nobody confirmed it
     EXPECT_EQ(hosts[l].leads, 0);
     const u32 next = leader(group);
     ASSERT_NE(next, l);
@@ -336,7 +344,8 @@ TEST_F(Hosts, BytesFromAnywhereStopNobody) {
     const std::string whole = wire::encode(frame);
     for (int i = 0; i < 5000; i++) {
         std::string bytes = whole.substr(0, random.oneIn(5) ? random.below(whole.size()) : whole.size());
-        for (u64 n = random.below(4); n > 0 && !bytes.empty(); n--) bytes[random.below(bytes.size())] = static_cast<char>(random.next());
+        for (u64 n = random.below(4); n > 0 && !bytes.empty(); n--)
+            bytes[random.below(bytes.size())] = static_cast<char>(random.next());
         hosts[1].server->frame(now(), bytes, hosts[1].out);
         if (i % 100 == 0) run(kTickNs);
     }

@@ -9,7 +9,9 @@ namespace {
 // Adds numbers; "pend" stays pending until "end"; "bad" is refused after writing; "slow" queries wait.
 class Adder final : public StateMachine {
 public:
-    Class classify(std::string_view body) const override { return body.starts_with("get") || body.starts_with("wait") ? Class::kQuery : Class::kCommand; }
+    Class classify(std::string_view body) const override {
+        return body.starts_with("get") || body.starts_with("wait") ? Class::kQuery : Class::kCommand;
+    }
     void apply(store::Transaction& t, Time, const Command& c, Outcome& out) override {
         u64 sum = value(t);
         if (c.body == "bad") {
@@ -21,7 +23,8 @@ public:
             ClientId client;
             RequestId request;
             const std::string who = t.get("pending").value_or("");
-            if (who.size() == 16 && wire::decode(std::string_view(who).substr(0, 8), client) && wire::decode(std::string_view(who).substr(8), request))
+            if (who.size() == 16 && wire::decode(std::string_view(who).substr(0, 8), client) &&
+                wire::decode(std::string_view(who).substr(8), request))
                 out.late.push_back({client, request, {{}, "ended"}});
             out.answer = Answer{};
         } else {
@@ -98,7 +101,8 @@ protected:
         }
     }
     std::optional<net::GroupReply> reply(u64 token) {
-        for (auto& r : out.replies) if (r.token == token) return r.reply;
+        for (auto& r : out.replies)
+            if (r.token == token) return r.reply;
         return std::nullopt;
     }
     std::string answer(u64 token) {
@@ -110,8 +114,8 @@ protected:
     store::KvMemory kv;
     std::unique_ptr<Server> server;
     Effects out;
-    std::vector<RecordToWrite> log;                                         // durable
-    std::vector<std::pair<u64, std::vector<RecordToWrite>>> writes;         // under way
+    std::vector<RecordToWrite> log;                                 // durable
+    std::vector<std::pair<u64, std::vector<RecordToWrite>>> writes; // under way
     u64 clock = kHour, tokens = 0;
     const ClientId client{7};
 };
@@ -215,7 +219,7 @@ TEST_F(ServerTest, OldAnswersAreForgottenInTheEnd) {
         ask(client, i + 1, "y");
         turn();
     }
-    EXPECT_LT(kv.size(), before - 80);      // 150 rows of others go, 60 of ours come
+    EXPECT_LT(kv.size(), before - 80); // 150 rows of others go, 60 of ours come
 }
 
 TEST_F(ServerTest, APendingRequestIsAnsweredWhenItsTransactionEnds) {
@@ -342,5 +346,5 @@ TEST_F(ServerTest, AParkedQueryIsAnsweredBeforeItsAskerHangsUp) {
     EXPECT_EQ(answer(w), "0");
 }
 
-}  // namespace
-}  // namespace skua::raft
+} // namespace
+} // namespace skua::raft

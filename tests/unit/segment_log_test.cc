@@ -1,11 +1,11 @@
 // The log's bytes: what was durable is found again or its loss is told; what was torn is cut, silently.
+#include "raft/segment_log.h"
 #include <gtest/gtest.h>
 #include <unistd.h>
 #include <filesystem>
 #include <fstream>
 #include "core/base/random.h"
 #include "raft/segment_format.h"
-#include "raft/segment_log.h"
 
 namespace skua::raft {
 namespace {
@@ -16,8 +16,8 @@ const GroupId kA = groupOf(ShardId{0}), kB = groupOf(ShardId{1});
 // Writes of a short log: two segments, two groups; what is known durable is everything but the last write.
 struct ShortLog {
     std::vector<std::string> segments;
-    std::vector<std::string> payloads;      // of all records, in order
-    std::vector<std::size_t> records_of;    // per write
+    std::vector<std::string> payloads;   // of all records, in order
+    std::vector<std::size_t> records_of; // per write
     u64 writes = 0;
 
     ShortLog() {
@@ -26,9 +26,11 @@ struct ShortLog {
         for (int i = 0; i < 6; i++) {
             std::vector<RecordToWrite> records;
             const u64 segment = i < 3 ? 1 : 2;
-            if (i == 3) for (auto& [g, n] : running) records.push_back({RecordKind::kState, g, n, {}});
+            if (i == 3)
+                for (auto& [g, n] : running) records.push_back({RecordKind::kState, g, n, {}});
             for (GroupId g : {kA, kB}) {
-                std::string payload = "entry " + std::to_string(i) + " of " + std::to_string(g.value) + std::string(static_cast<std::size_t>(i) * 700, 'x');
+                std::string payload = "entry " + std::to_string(i) + " of " + std::to_string(g.value) +
+                                      std::string(static_cast<std::size_t>(i) * 700, 'x');
                 records.push_back({RecordKind::kEntry, g, ++running[g], payload});
                 payloads.push_back(payload);
             }
@@ -42,7 +44,8 @@ struct ShortLog {
 
 std::vector<std::string> entriesOf(const Scan& scan) {
     std::vector<std::string> all;
-    for (const auto& r : scan.records) if (r.kind == RecordKind::kEntry) all.emplace_back(r.payload);
+    for (const auto& r : scan.records)
+        if (r.kind == RecordKind::kEntry) all.emplace_back(r.payload);
     return all;
 }
 bool isPrefix(const std::vector<std::string>& a, const std::vector<std::string>& of) {
@@ -102,7 +105,9 @@ TEST(SegmentFormat, ALogTruncatedAnywhereNeverForgetsSilently) {
             ASSERT_TRUE(isPrefix(entries, whole.payloads));
             // What is left may be short only by writes that nothing left says were durable.
             ASSERT_GE(entries.size(), 2 * scan.synced) << "segment " << segment << " cut at " << cut;
-            if (segment == 0) ASSERT_EQ(entries.size(), whole.payloads.size()) << "segment 0 cut at " << cut << " and the second one knows better";
+            if (segment == 0)
+                ASSERT_EQ(entries.size(), whole.payloads.size())
+                    << "segment 0 cut at " << cut << " and the second one knows better";
         }
 }
 
@@ -112,7 +117,7 @@ TEST(SegmentFormat, AFlippedByteOfWhatWasDurableIsAlwaysTold) {
     u64 told = 0, harmless = 0, torn = 0;
     for (std::size_t segment = 0; segment < 2; segment++)
         for (std::size_t at = 0; at < whole.segments[segment].size(); at++) {
-            if (at % kLogPage > 512 && at % 97 != 0) continue;     // mostly padding or one long payload
+            if (at % kLogPage > 512 && at % 97 != 0) continue; // mostly padding or one long payload
             ShortLog bad;
             bad.segments[segment][at] = static_cast<char>(bad.segments[segment][at] ^ (1 << (at % 8)));
             const Scan scan = scanLog(kLog, bad.views());
@@ -125,7 +130,7 @@ TEST(SegmentFormat, AFlippedByteOfWhatWasDurableIsAlwaysTold) {
             ASSERT_TRUE(isPrefix(entries, whole.payloads)) << "segment " << segment << " byte " << at;
             if (entries.size() == whole.payloads.size()) harmless++;
             else {
-                torn++;     // only the very last write, which nobody knew to be durable
+                torn++; // only the very last write, which nobody knew to be durable
                 ASSERT_EQ(entries.size(), whole.payloads.size() - 2) << "segment " << segment << " byte " << at;
             }
         }
@@ -152,7 +157,8 @@ TEST(SegmentFormat, RandomBytesAreNoLog) {
 
 class SegmentLogTest : public testing::Test {
 protected:
-    SegmentLogTest() : dir(testing::TempDir() + "skua-log-" + std::to_string(getpid())), ring(Ring::makeOrExit()), offload(*ring, 1) {
+    SegmentLogTest()
+        : dir(testing::TempDir() + "skua-log-" + std::to_string(getpid())), ring(Ring::makeOrExit()), offload(*ring, 1) {
         std::filesystem::remove_all(dir);
     }
     ~SegmentLogTest() override { std::filesystem::remove_all(dir); }
@@ -190,7 +196,8 @@ TEST_F(SegmentLogTest, KeepsEverythingOverManySegmentsAndRestarts) {
         EXPECT_TRUE(log->trouble().empty()) << log->trouble();
         EXPECT_EQ(got, want);
         for (int i = 0; i < 40; i++) {
-            want.push_back("start " + std::to_string(start) + " entry " + std::to_string(i) + std::string(static_cast<std::size_t>(i) * 50, 'y'));
+            want.push_back("start " + std::to_string(start) + " entry " + std::to_string(i) +
+                           std::string(static_cast<std::size_t>(i) * 50, 'y'));
             ASSERT_TRUE(append(*log, i % 3 ? kA : kB, want.back()));
         }
         if (start % 2) ASSERT_TRUE(runBlocking(*ring, log->markSynced()));
@@ -263,5 +270,5 @@ TEST_F(SegmentLogTest, AMissingSegmentIsDamage) {
     EXPECT_FALSE(log->trouble().empty());
 }
 
-}  // namespace
-}  // namespace skua::raft
+} // namespace
+} // namespace skua::raft

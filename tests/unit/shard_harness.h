@@ -7,9 +7,9 @@
 //   w.advance(kHour);                                  time passes, leaders purge
 #pragma once
 
+#include <gtest/gtest.h>
 #include <deque>
 #include <memory>
-#include <gtest/gtest.h>
 #include "core/store/kv_memory.h"
 #include "shard/state.h"
 
@@ -48,10 +48,12 @@ public:
     bool cut = false;
 
     // One request, as a client's. A write whose answer waits for another shard is answered after settle().
-    template <class Op> Result<typename Op::Reply> ask(ShardId shard, const Op& op, ClientId client = kAlice) {
+    template <class Op>
+    Result<typename Op::Reply> ask(ShardId shard, const Op& op, ClientId client = kAlice) {
         return decoded<typename Op::Reply>(send(shard, wire::encode(Request(op)), client, false));
     }
-    template <class Op> Result<typename Op::Reply> server(ShardId shard, const Op& op) {
+    template <class Op>
+    Result<typename Op::Reply> server(ShardId shard, const Op& op) {
         return decoded<typename Op::Reply>(send(shard, wire::encode(Request(op)), ClientId{}, true));
     }
     template <class Action>
@@ -113,7 +115,8 @@ public:
         c.content.inline_bytes = Bytes{bytes};
         return c;
     }
-    InodeId file(InodeId dir, const std::string& name, const std::string& bytes = "bytes", CommitMode mode = CommitMode::kCreate) {
+    InodeId file(InodeId dir, const std::string& name, const std::string& bytes = "bytes",
+                 CommitMode mode = CommitMode::kCreate) {
         const CommitFile c = commitOf(dir, name, bytes, mode);
         auto r = ask(dir.shard(), c);
         EXPECT_TRUE(r) << r.error().message();
@@ -172,7 +175,8 @@ private:
         Random rng{1};
     };
 
-    template <class Reply> Result<Reply> decoded(const raft::Answer& answer) {
+    template <class Reply>
+    Result<Reply> decoded(const raft::Answer& answer) {
         if (answer.error.code != Code::Ok) return answer.error;
         Reply reply{};
         EXPECT_TRUE(wire::decode(answer.body, reply));
@@ -241,4 +245,4 @@ private:
     u64 time_ = kSecond, requests_ = 0, txns_ = 0, directories_ = 0;
 };
 
-}  // namespace skua::shard
+} // namespace skua::shard

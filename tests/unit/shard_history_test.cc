@@ -11,14 +11,17 @@ class History {
 public:
     History(World& world, u64 seed) : w(world), rng(seed) {
         dirs = {kRoot};
-        for (int i = 0; i < 4; i++) dirs.push_back(w.directory(dirs[rng.below(dirs.size())], "sub" + std::to_string(i), someShard()));
+        for (int i = 0; i < 4; i++)
+            dirs.push_back(w.directory(dirs[rng.below(dirs.size())], "sub" + std::to_string(i), someShard()));
         stay = dirs.size();
     }
     void act() {
         const InodeId dir = someDir(), other = someDir();
         const std::string a = someName(), b = someName();
         switch (rng.below(14)) {
-            case 0: case 1: case 2: {
+            case 0:
+            case 1:
+            case 2: {
                 const auto mode = rng.oneIn(2) ? CommitMode::kReplace : CommitMode::kCreate;
                 const CommitFile c = w.commitOf(dir, a, std::string(rng.below(50), 'x'), mode);
                 (void)w.ask(dir.shard(), c);
@@ -26,7 +29,9 @@ public:
             }
             case 3: (void)w.ask(dir.shard(), Unlink{dir, a, {}, rng.oneIn(3)}); break;
             case 4: (void)w.ask(dir.shard(), RenameHere{dir, a, other, b, {}, rng.oneIn(3), rng.oneIn(3)}); break;
-            case 5: if (auto l = w.ask(dir.shard(), Lookup{dir, a})) (void)w.ask(dir.shard(), LinkHere{l->inode, other, b}); break;
+            case 5:
+                if (auto l = w.ask(dir.shard(), Lookup{dir, a})) (void)w.ask(dir.shard(), LinkHere{l->inode, other, b});
+                break;
             case 6: {
                 auto past = w.ask(dir.shard(), ListPast{dir, "", {}, 16});
                 if (!past || past->entries.empty()) break;
@@ -48,7 +53,7 @@ public:
     World& w;
     Random rng;
     std::vector<InodeId> dirs;
-    std::size_t stay = 0;           // dirs that are never removed
+    std::size_t stay = 0; // dirs that are never removed
 
 private:
     ShardId someShard() { return ShardId{static_cast<u16>(rng.below(2))}; }
@@ -62,7 +67,8 @@ private:
         auto from = w.step(t, 0, LockEntry{p1, n1, {}, false}, p1.shard());
         if (!from) return;
         auto to = w.step(t, 1, LockEntry{p2, n2, {}, false}, p2.shard());
-        const bool fits = to && !from->there.none() && !from->there.isDirectory() && !to->there.isDirectory() && to->there != from->there;
+        const bool fits =
+            to && !from->there.none() && !from->there.isDirectory() && !to->there.isDirectory() && to->there != from->there;
         if (fits) {
             ASSERT_TRUE(w.step(t, 2, SetEntry{p2, n2, from->there, true}, p2.shard()));
             ASSERT_TRUE(w.step(t, 3, RemoveEntry{p1, n1, false}, p1.shard()));
@@ -188,7 +194,8 @@ TEST_P(Histories, KeepEveryInvariantAndLeaveNothingBehind) {
         files += u->files;
         bytes += u->bytes + u->past_bytes;
         for (const auto& [key, value] : w.kv(ShardId{s}).rows())
-            EXPECT_TRUE(std::string_view("xpvsotrhbgq").find(key[0]) == std::string_view::npos) << "a row of table " << key[0] << " is left";
+            EXPECT_TRUE(std::string_view("xpvsotrhbgq").find(key[0]) == std::string_view::npos)
+                << "a row of table " << key[0] << " is left";
     }
     EXPECT_EQ(files, 0u);
     EXPECT_EQ(bytes, 0u);
@@ -196,5 +203,5 @@ TEST_P(Histories, KeepEveryInvariantAndLeaveNothingBehind) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Histories, testing::Range(u64{1}, u64{13}));
 
-}  // namespace
-}  // namespace skua::shard
+} // namespace
+} // namespace skua::shard

@@ -10,7 +10,9 @@ namespace {
 constexpr ShardId kS0{0}, kS1{1};
 
 Unlink unlinkOf(InodeId dir, const std::string& name) { return {dir, name, {}, false}; }
-RenameHere renameOf(InodeId from, const std::string& a, InodeId to, const std::string& b) { return {from, a, to, b, {}, false, false}; }
+RenameHere renameOf(InodeId from, const std::string& a, InodeId to, const std::string& b) {
+    return {from, a, to, b, {}, false, false};
+}
 
 // --- looking ---------------------------------------------------------------------------------------------
 
@@ -38,7 +40,8 @@ TEST(Format, AnUnformattedShardSaysSo) {
 TEST(Requests, BytesThatDoNotDecodeAreInvalid) {
     store::KvMemory kv;
     Shard machine{net::Keys(ClusterId{1}, MacKey{})};
-    for (const std::string& body : {std::string(), std::string("\x01"), std::string("\xff\x01\x02"), std::string("\x45garbage")}) {
+    for (const std::string& body :
+         {std::string(), std::string("\x01"), std::string("\xff\x01\x02"), std::string("\x45garbage")}) {
         const raft::Command command{kAlice, RequestId{1}, false, false, body};
         EXPECT_EQ(machine.query(kv, {}, command, true)->error.code, Code::Invalid);
         EXPECT_EQ(machine.admit(kv, {}, command).code(), Code::Invalid);
@@ -119,7 +122,7 @@ TEST(SetAttr, ChangesWhatIsGivenAndNothingElse) {
     const auto before = *w.attributes(f);
     SetAttr op;
     op.inode = f;
-    op.mode = S_IFDIR | 0600;       // the type is not taken
+    op.mode = S_IFDIR | 0600; // the type is not taken
     op.uid = 7;
     op.mtime = Wall{12345};
     auto r = w.ask(kS0, op);
@@ -176,7 +179,8 @@ TEST(Symlink, IsRefusedWithoutAReservationOrAProperTarget) {
     World w;
     auto ids = w.reserve(kS0);
     EXPECT_EQ(w.ask(kS0, Symlink{kRoot, "l", ids.reservation, ids.special(), "", 1, 2}).code(), Code::Invalid);
-    EXPECT_EQ(w.ask(kS0, Symlink{kRoot, "l", ids.reservation, ids.special(), std::string(4096, 'x'), 1, 2}).code(), Code::NameTooLong);
+    EXPECT_EQ(w.ask(kS0, Symlink{kRoot, "l", ids.reservation, ids.special(), std::string(4096, 'x'), 1, 2}).code(),
+              Code::NameTooLong);
     EXPECT_EQ(w.ask(kS0, Symlink{kRoot, "l", ids.reservation, ids.special(), "x", 1, 2}, kBob).code(), Code::Expired);
     EXPECT_EQ(w.ask(kS0, Symlink{kRoot, "l", ids.reservation, ids.file(), "x", 1, 2}).code(), Code::Invalid);
     EXPECT_EQ(w.ask(kS0, Symlink{kRoot, "..", ids.reservation, ids.special(), "x", 1, 2}).code(), Code::Invalid);
@@ -209,7 +213,7 @@ TEST(CommitFile, AskedAnewItSaysThatItIsThere) {
     World w;
     const CommitFile c = w.commitOf(kRoot, "a", "bytes");
     ASSERT_TRUE(w.ask(kS0, c));
-    auto again = w.ask(kS0, c);     // another RequestId: the first one's outcome was not known
+    auto again = w.ask(kS0, c); // another RequestId: the first one's outcome was not known
     ASSERT_EQ(again.code(), Code::Exists);
     EXPECT_EQ(again.error().inode, c.inode);
 }
@@ -350,7 +354,7 @@ TEST(Hold, KeepsWhatIsOpenThirtyMinutesLonger) {
     ASSERT_TRUE(w.ask(kS0, Hold{{f}, {}, false}));
     w.advance(20 * kMinute);
     EXPECT_TRUE(w.attributes(f));
-    ASSERT_TRUE(w.ask(kS0, Hold{{f}, {}, false}));      // prolonged
+    ASSERT_TRUE(w.ask(kS0, Hold{{f}, {}, false})); // prolonged
     w.advance(20 * kMinute);
     EXPECT_TRUE(w.attributes(f));
     w.advance(11 * kMinute);
@@ -385,7 +389,7 @@ TEST(RenameHere, MovesANameWithinAndBetweenDirectories) {
     EXPECT_EQ(w.attributes(kRoot)->entries, 1u);
     EXPECT_EQ(w.attributes(f)->nlink, 1u);
     EXPECT_TRUE(w.ask(kS0, Versions{kRoot, "a"})->entries.empty());
-    ASSERT_TRUE(w.ask(kS0, renameOf(kRoot, "d", kRoot, "e")));       // a directory, within its own
+    ASSERT_TRUE(w.ask(kS0, renameOf(kRoot, "d", kRoot, "e"))); // a directory, within its own
     EXPECT_EQ(w.named(kRoot, "e"), d);
     EXPECT_EQ(w.attributes(kRoot)->nlink, 3u);
 }
@@ -486,5 +490,5 @@ TEST(Usage, FollowsTheInodes) {
     EXPECT_EQ(w.ask(kS0, Usage{})->past_bytes, 0u);
 }
 
-}  // namespace
-}  // namespace skua::shard
+} // namespace
+} // namespace skua::shard

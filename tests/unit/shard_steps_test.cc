@@ -294,7 +294,7 @@ TEST_F(TwoShards, AClientWaitsASecondForAShardThatIsAway) {
 TEST_F(TwoShards, MessagesSurviveANewLeaderAndCountOnce) {
     w.cut = true;
     (void)w.ask(kS1, unlinkOf(d, "b"));
-    w.settle();                     // sent, and lost
+    w.settle(); // sent, and lost
     w.changeLeader(kS1);
     w.cut = false;
     w.settle();
@@ -307,7 +307,8 @@ TEST_F(TwoShards, MessagesSurviveANewLeaderAndCountOnce) {
 TEST_F(TwoShards, GapsAreRefused) {
     const u64 last = InboxHeads::get(w.kv(kS0), {kS1}).value_or(InboxHead{}).last;
     EXPECT_EQ(w.server(kS0, Deliver{kS1, last + 2, CountLinks{f, -1, 1, {}, {}}}).code(), Code::Busy);
-    EXPECT_TRUE(w.server(kS0, Deliver{kS1, last + 1, CountLinks{InodeId{12345}, -1, 1, {}, {}}})) << "an unknown inode is passed over";
+    EXPECT_TRUE(w.server(kS0, Deliver{kS1, last + 1, CountLinks{InodeId{12345}, -1, 1, {}, {}}}))
+        << "an unknown inode is passed over";
     EXPECT_EQ(w.server(kS0, Deliver{kS0, 1, CountLinks{f, -1, 1, {}, {}}}).code(), Code::Invalid);
     EXPECT_EQ(w.attributes(f)->nlink, 2u);
 }
@@ -380,12 +381,14 @@ TEST(RandomRequests, StopNobody) {
             case 12: (void)w.step(i, 8, SetParent{id(), id(), {}}); break;
             case 13: (void)w.ask(kS0, Hold{{id(), id()}, {ContentId{rng.next()}}, rng.oneIn(2)}); break;
             case 14: (void)w.ask(kS0, ReadDir{id(), rng.next(), static_cast<u32>(rng.below(9))}); break;
-            case 15: if (rng.oneIn(20)) w.advance(10 * kMinute); break;
+            case 15:
+                if (rng.oneIn(20)) w.advance(10 * kMinute);
+                break;
         }
     }
     w.advance(5 * kHour);
     EXPECT_TRUE(w.attributes(kRoot));
 }
 
-}  // namespace
-}  // namespace skua::shard
+} // namespace
+} // namespace skua::shard
