@@ -53,8 +53,8 @@ std::vector<net::Address> Membership::membersOf(GroupId group) {
     std::vector<net::Address> out;
     for (const auto& row : map_.groups)
         if (row.id == group)
-            for (const ServerId id : row.members)
-                if (const auto it = servers_.find(id.value); it != servers_.end()) out.push_back(it->second);
+            for (const raft::Member& m : row.members)
+                if (const auto it = servers_.find(m.server.value); it != servers_.end()) out.push_back(it->second);
     if (group == kRegistryGroup)
         for (const auto& a : addresses_)
             if (std::ranges::find(out, a) == out.end()) out.push_back(a);

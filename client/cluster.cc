@@ -71,7 +71,7 @@ Task<Result<>> Cluster::ask(bool wait) {
     request.since = map_.version;
     request.wait = wait;
     net::GroupCaller& caller = wait ? poller_ : caller_;
-    CO_TRY(auto reply, co_await caller.query(kRegistryGroup, request));
+    CO_TRY(auto reply, co_await caller.query(kRegistryGroup, request, wait));
     install(std::move(reply));
     co_return Ok{};
 }
@@ -89,8 +89,8 @@ void Cluster::install(registry::GetMap::Reply&& reply) {
             servers[s.id.value] = &s;
         }
         for (auto& g : map_.groups)
-            for (ServerId m : g.members)
-                if (auto a = addresses_.find(m.value); a != addresses_.end()) groups_[g.id.value].push_back(a->second);
+            for (const raft::Member& m : g.members)
+                if (auto a = addresses_.find(m.server.value); a != addresses_.end()) groups_[g.id.value].push_back(a->second);
         std::map<u32, Service> now;
         for (auto& d : map_.disks) {
             Service& s = now[d.id.value];

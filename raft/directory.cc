@@ -12,8 +12,8 @@ std::vector<net::Address> Directory::membersOf(GroupId group) {
     }
     for (const auto& row : map_.groups)
         if (row.id == group)
-            for (ServerId member : row.members)
-                if (auto address = addressOf(member); !address.text.empty()) found.push_back(address);
+            for (const Member& member : row.members)
+                if (auto address = addressOf(member.server); !address.text.empty()) found.push_back(address);
     return found;
 }
 
@@ -44,7 +44,7 @@ Task<> followMap(Clock& clock, net::GroupCaller& caller, Directory& directory, c
         registry::GetMap get;
         get.since = directory.map().version;
         get.wait = get.since != registry::MapVersion{};
-        auto reply = co_await caller.query(kRegistryGroup, get);
+        auto reply = co_await caller.query(kRegistryGroup, get, get.wait);
         if (reply && reply->map) {
             directory.install(*reply->map);
             continue;

@@ -44,7 +44,9 @@ struct HostStatus {
     struct Reply {
         std::vector<GroupStatus> groups;
         u64 log_bytes = 0, rows_flushed = 0;
-        FIELDS(groups, log_bytes, rows_flushed)
+        Member self;      // server 0: it is in no group yet
+        std::string name; // "shard-0"
+        FIELDS(groups, log_bytes, rows_flushed, self, name)
     };
 };
 

@@ -267,6 +267,8 @@ void Server::hostRequest(Moment now, u64 token, std::string_view body, Effects& 
     if (std::holds_alternative<HostStatus>(request)) {
         HostStatus::Reply status;
         status.groups = this->status(now);
+        status.self = {self_.server, options_.store};
+        status.name = options_.name;
         out.host_replies.push_back({token, wire::encode(status)});
         return;
     }
@@ -285,6 +287,8 @@ void Server::makeGroup(Moment now, u64 token, Format format, Effects& out) {
         return out.host_replies.push_back({token, std::string()});
     }
     if (g->group && !g->group->empty()) { // in the log, not applied yet: the asker comes again
+        if (format.members.size() > 1 && g->group->members().voters != format.members)
+            return say({Code::Exists, "the group is there already, with other members"});
         if (g->group->members().voters.size() > 1 && g->group->durable().value > 0)
             return out.host_replies.push_back({token, std::string()});
         return say({Code::Busy, "the group is being formatted"});

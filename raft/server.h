@@ -77,8 +77,9 @@ struct Effects {
 
 struct ServerOptions {
     u64 seed = 0;
-    u64 store = 1;   // of this process's data folder, drawn when it was made
-    u64 process = 1; // drawn at every start
+    u64 store = 1;         // of this process's data folder, drawn when it was made
+    u64 process = 1;       // drawn at every start
+    std::string name = {}; // told with HostStatus
     u64 heartbeat_ns = 100 * kMillisecond, election_ns = 500 * kMillisecond;
     // A lease is checked after a read was evaluated; none: at the turn's own time.
     std::function<Monotonic()> clock;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <unistd.h>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include "core/async/signals.h"
@@ -42,6 +43,7 @@ public:
         own.seed = randomFromKernel();
         own.store = dir_.logId();
         own.process = randomFromKernel();
+        own.name = options_.name;
         own.clock = [this] { return ring_.now(); };
         server_ = std::make_unique<Server>(*kv_, [machine, keys](GroupId g) { return machine(g, keys); }, std::move(own));
         u64 records = 0, foreign = 0;
@@ -72,11 +74,12 @@ public:
     void start() {
         server_->begin(now(), effects_);
         carryOut();
-        if (role_.bootstrap) bootstrap();
+        if (role_.bootstrap && formless()) ring_.spawn(formRegistry());
         ring_.spawn(ticks());
         ring_.spawn(followMap(ring_, caller_, directory_, stopping_));
         ring_.spawn(presence());
         ring_.spawn(flushes());
+        if (role_.role == registry::ServerRole::kRegistry) ring_.spawn(findPeers());
         log::info("listening name={} address={} {}", options_.name, network_.address().text, versionText());
     }
 
@@ -101,15 +104,101 @@ private:
         return Ok{};
     }
 
-    void bootstrap() {
+    // --- the registry's own group ------------------------------------------------------------------------------
+    // No map says where its members are before it has a leader; the configuration's addresses do, and who answers
+    // there says who it is.
+    struct Found {
+        net::Address address;
+        Member self;
+        std::string name;
+    };
+    bool formless() const {
+        const Group* g = server_->group(kRegistryGroup);
+        return !g || g->empty();
+    }
+    Task<Result<Found>> whoIs(net::Address address) {
+        net::Message message;
+        message.kind = net::Kind::kHost;
+        message.body = wire::encode(HostRequest{HostStatus{}});
+        CO_TRY(const net::Message answer, co_await pool_.call(address, std::move(message), kSecond));
+        HostStatus::Reply reply;
+        if (!wire::decode(answer.body, reply)) co_return Error(Code::Corrupt, "a host's status does not decode");
+        co_return Found{address, reply.self, reply.name};
+    }
+    Task<std::vector<Found>> whoIsThere() {
+        std::vector<Found> found;
+        directory_.suspect(kRegistryGroup); // the configuration is read again
+        const std::vector<net::Address> addresses = directory_.membersOf(kRegistryGroup);
+        for (const net::Address& address : addresses) {
+            auto one = co_await whoIs(address);
+            if (one) found.push_back(std::move(*one));
+        }
+        co_return found;
+    }
+    // Once all of its processes are there they are told who the members are: this one last, so that a crash on the
+    // way begins anew. The same each time: the order of the names, the stores, and a time that is a constant.
+    Task<> formRegistry() {
+        while (!stopping_ && formless()) {
+            std::vector<Found> found = co_await whoIsThere();
+            std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.name < b.name; });
+            const std::size_t wanted = role_.bootstrap->replicas;
+            auto same = [](const Found& a, const Found& b) { return a.name == b.name; };
+            const bool twice = std::adjacent_find(found.begin(), found.end(), same) != found.end();
+            bool told = found.size() == wanted && !twice;
+            Format format = registryOf(found);
+            for (std::size_t i = 0; i < found.size() && told; i++) {
+                if (found[i].self.store == dir_.logId()) continue;
+                net::Message message;
+                message.kind = net::Kind::kHost;
+                message.body = wire::encode(HostRequest{format});
+                auto done = co_await pool_.call(found[i].address, std::move(message), 10 * kSecond);
+                if (done) continue;
+                log::warn("registry not made yet, {} says \"{}\"", found[i].name, done.error().message());
+                told = false;
+            }
+            if (told) {
+                server_->hostRequest(now(), 0, wire::encode(HostRequest{format}), effects_);
+                ring_.prepareSoon(*this);
+            }
+            Sleep nap(ring_, told ? kSecond : 50 * kMillisecond);
+            co_await nap;
+        }
+        co_return Ok{};
+    }
+    Format registryOf(const std::vector<Found>& members) {
         Format format;
         format.cluster = keys_.cluster();
         format.group = kRegistryGroup;
-        format.members = {Member{ServerId{1}, dir_.logId()}};
-        role_.bootstrap->cluster = keys_.cluster();
-        format.config.value = wire::encode(*role_.bootstrap);
-        server_->hostRequest(now(), 0, wire::encode(HostRequest{format}), effects_);
-        ring_.prepareSoon(*this);
+        format.made = Wall{1};
+        registry::RegistryConfig config = *role_.bootstrap;
+        config.cluster = keys_.cluster();
+        for (const Found& f : members) {
+            registry::ServerRow row;
+            row.id = ServerId{static_cast<u32>(config.registries.size() + 1)};
+            row.name = row.domain = f.name;
+            row.role = registry::ServerRole::kRegistry;
+            row.store = f.self.store;
+            format.members.push_back({row.id, row.store});
+            config.registries.push_back(std::move(row));
+        }
+        format.config.value = wire::encode(config);
+        return format;
+    }
+    // After a restart of all of them, with other ports, the map cannot help.
+    Task<> findPeers() {
+        while (!stopping_) {
+            Sleep nap(ring_, 200 * kMillisecond);
+            co_await nap;
+            if (!std::exchange(peerLost_, false)) continue;
+            const std::vector<Found> found = co_await whoIsThere();
+            for (const Found& f : found)
+                if (f.self.server.value != 0) peers_[f.self.server] = f.address;
+        }
+        co_return Ok{};
+    }
+    net::Address addressOf(ServerId server) {
+        if (auto at = peers_.find(server); at != peers_.end()) return at->second;
+        return directory_.addressOf(server);
     }
 
     // --- net::Handler --------------------------------------------------------------------------------------
@@ -215,8 +304,9 @@ private:
     }
     // May be lost; a host that does not answer gets no more than a few at a time.
     void sendFrame(ServerId to, std::string body) {
-        const net::Address address = directory_.addressOf(to);
+        const net::Address address = addressOf(to);
         u32& under_way = framesTo_[to];
+        if (address.text.empty()) peerLost_ = true;
         if (address.text.empty() || under_way >= kMostFrames) return;
         under_way++;
         tasks_.spawn(carryFrame(to, address, std::move(body)));
@@ -227,7 +317,10 @@ private:
         message.body = std::move(body);
         auto taken = co_await pool_.call(address, std::move(message), kSecond);
         framesTo_[to]--;
-        if (!taken) log::debug("frame lost to={} why=\"{}\"", to.value, taken.error().message());
+        if (!taken) {
+            peerLost_ = true;
+            log::debug("frame lost to={} why=\"{}\"", to.value, taken.error().message());
+        }
         co_return Ok{};
     }
     Task<> call(GroupId group, GroupId to, std::string body, u64 token) {
@@ -302,6 +395,7 @@ private:
                 reg.role = role_.role;
                 reg.address = network_.address();
                 reg.domain = options_.common.domain;
+                reg.store = dir_.logId();
                 auto reply = co_await registrar_.mutate(kRegistryGroup, reg);
                 if (!reply) {
                     log::warn("registration failed why=\"{}\"", reply.error().message());
@@ -358,6 +452,8 @@ private:
     Effects effects_;
     std::map<u64, net::Reply> replies_;
     std::map<ServerId, u32> framesTo_;
+    std::map<ServerId, net::Address> peers_; // of the registry's members
+    bool peerLost_ = false;
     TaskGroup tasks_;
     u64 lastToken_ = 0;
     std::size_t leads_ = 0;

@@ -19,8 +19,8 @@ std::vector<std::string> problems(const store::Reader& r) {
         return true;
     });
     Groups::scan(r, Groups::All{}, [&](const GroupKey& key, const GroupRow& row) {
-        for (ServerId member : row.members)
-            if (!Servers::has(r, {member}))
+        for (const raft::Member& member : row.members)
+            if (!Servers::has(r, {member.server}))
                 found.push_back("group " + std::to_string(key.id.value) + " has a member that is not there");
         return true;
     });

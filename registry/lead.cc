@@ -62,7 +62,10 @@ void Registry::assignGroups(const store::Reader& r, const Meta& meta, raft::Time
             if (servers.size() < replicas) break;
             SetGroup set;
             set.group.id = id;
-            for (u32 i = 0; i < replicas; i++) set.group.members.push_back(servers[(n + i) % servers.size()].id);
+            for (u32 i = 0; i < replicas; i++) {
+                const ServerRow& server = servers[(n + i) % servers.size()];
+                set.group.members.push_back({server.id, server.store});
+            }
             assigned_[id] = meta.version;
             leader.propose(wire::encode(Request{set}));
         }
@@ -76,17 +79,18 @@ bool Registry::formatGroups(const store::Reader& r, const Meta& meta, raft::Time
         formatted += row.formatted && key.id != kRegistryGroup;
         if (row.formatted) return true;
         bool all = true;
-        for (ServerId member : row.members) {
-            Telling& t = telling_[{key.id, member}];
+        for (const raft::Member& member : row.members) {
+            Telling& t = telling_[{key.id, member.server}];
             if (t.done) continue;
             all = false;
             if (t.token != 0 || now.age < t.not_before) continue;
-            auto server = Servers::get(r, {member});
+            auto server = Servers::get(r, {member.server});
             if (!server) continue;
             raft::Format format;
             format.cluster = meta.config.cluster;
             format.group = key.id;
-            for (ServerId m : row.members) format.members.push_back({m, 0});
+            format.members = row.members;
+            format.made = row.made;
             format.config.value = machineConfig(meta, key.id);
             t.token = ++lastToken_;
             leader.tellHost(server->address.text, wire::encode(raft::HostRequest{format}), t.token);

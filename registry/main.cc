@@ -11,11 +11,12 @@ int main(int argc, char** argv) {
     raft::hostFlags(flags, options);
     bool format = false, local = false;
     u32 shards = 8, domains = 8;
-    u64 retention_s = 0;
+    u64 retention_s = 0, replicas = 1;
     flags.flag("--format", format, "Make the registry of a new cluster, once; no effect on one that is there");
     flags.flag("--local", local,
                "With --format: a cluster on one machine (a silent disk is dead after 30 s, retention is 1 hour)");
     flags.option("--shards", shards, "With --format: number of metadata shards, for ever");
+    flags.option("--replicas", replicas, "With --format: members of each metadata group, 1 to 7");
     flags.option("--domains", domains, "With --format: number of failure domains, for the default scheme");
     flags.option("--retention", retention_s,
                  "With --format: how long removed files are kept, seconds; 0: 1 hour if --local, else 7 days");
@@ -29,6 +30,7 @@ int main(int argc, char** argv) {
     if (format) {
         registry::RegistryConfig config;
         config.shards = static_cast<u16>(std::min<u32>(std::max<u32>(shards, 1), 4096));
+        config.replicas = static_cast<u8>(std::min<u64>(std::max<u64>(replicas, 1), 7));
         config.local = local;
         config.policy = geometry::defaultPolicy(domains);
         config.policy.retention = 1 + (retention_s ? retention_s * kSecond : local ? kHour : 7 * kDay);

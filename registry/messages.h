@@ -6,6 +6,7 @@
 #include "core/data/rows.h"
 #include "core/net/transport.h"
 #include "core/wire/codec.h"
+#include "raft/messages.h"
 
 namespace skua::registry {
 
@@ -26,7 +27,8 @@ struct ServerRow {
     net::Address address;
     std::string domain;      // failure domain
     Incarnation incarnation; // of the process: raised by each registration
-    FIELDS(id, name, role, address, domain, incarnation)
+    u64 store = 0;           // drawn when its data folder was made; another one: it has come back empty
+    FIELDS(id, name, role, address, domain, incarnation, store)
 };
 struct DiskRow {
     BlockServiceId id;
@@ -39,10 +41,11 @@ struct DiskRow {
 };
 struct GroupRow {
     GroupId id;
-    std::vector<ServerId> members;
+    std::vector<raft::Member> members, learners;
     bool formatted = false; // its members have said so
     u64 configuration = 0;  // index of the membership this is a copy of
-    FIELDS(id, members, formatted, configuration)
+    Wall made;              // when its members were chosen: the time of the group's first entry, the same for each
+    FIELDS(id, members, learners, formatted, configuration, made)
 };
 // Not logged, without a version: travels with heartbeats and map answers.
 struct DiskHint {
@@ -82,7 +85,8 @@ struct Register {
     ServerRole role{};
     net::Address address;
     std::string domain;
-    FIELDS(name, role, address, domain)
+    u64 store = 0;
+    FIELDS(name, role, address, domain, store)
     struct Reply {
         ServerId id;
         Incarnation incarnation;
@@ -172,7 +176,8 @@ struct RegistryConfig {
     u8 replicas = 1;
     bool local = false;
     Policy policy;
-    FIELDS(cluster, shards, replicas, local, policy)
+    std::vector<ServerRow> registries; // its own members; their addresses come with their registration
+    FIELDS(cluster, shards, replicas, local, policy, registries)
 };
 
 } // namespace skua::registry

@@ -152,6 +152,9 @@ std::vector<DiskHint> Registry::diskHints(const store::Reader& r, Age now) const
                 hint = d->second.told;
                 hint.up = hint.up && now.value - h->second.at.value <= kUpWithin;
             }
+        // A new leader has not heard of everybody yet: who was up is taken to be.
+        if (!heard_.contains(row.disk.server) && now.value - startedAt_.value <= kUpWithin)
+            hint.up = row.disk.state != DiskState::kDead;
         hint.id = row.disk.id;
         hints.push_back(hint);
         return true;
@@ -194,6 +197,16 @@ void Registry::format(store::Transaction& t, raft::Time, std::string_view config
     Meta meta;
     if (!wire::decode(config, meta.config)) return;
     meta.version = {1, 1};
+    GroupRow own;
+    own.id = kRegistryGroup;
+    own.formatted = true;
+    for (const ServerRow& server : meta.config.registries) {
+        Servers::put(t, {server.id}, server);
+        own.members.push_back({server.id, server.store});
+        meta.last_server = std::max(meta.last_server, server.id);
+    }
+    if (!own.members.empty()) Groups::put(t, {kRegistryGroup}, own);
+    meta.config.registries.clear(); // they are rows now
     Metas::put(t, {}, meta);
 }
 

@@ -82,13 +82,13 @@ def require_mount():
 
 
 class Cluster:
-    def __init__(self, disks=8, shards=4, directory=None, up=True, options=()):
+    def __init__(self, disks=8, shards=4, replicas=1, directory=None, up=True, options=()):
         self.scratch = directory or tempfile.mkdtemp(prefix="skua-test-")
         self.own = directory is None
         self.dir = os.path.join(self.scratch, "cluster")
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("SKUA_")}
         self.env["SKUA_CONFIG"] = os.path.join(self.dir, "skua.conf")
-        self.disks, self.shards, self.options = disks, shards, list(options)
+        self.disks, self.shards, self.replicas, self.options = disks, shards, replicas, list(options)
         self.mounted = None
         if up:
             try:
@@ -107,7 +107,7 @@ class Cluster:
         return self.skua("cluster", args[0], "--dir", self.dir, *args[1:], **kw)
 
     def up(self, *extra):
-        return self.cluster("up", "--disks", self.disks, "--shards", self.shards, "--replicas", 1, *self.options, *extra, timeout=90)
+        return self.cluster("up", "--disks", self.disks, "--shards", self.shards, "--replicas", self.replicas, *self.options, *extra, timeout=90)
 
     def status(self):
         return json.loads(self.skua("status", "--json").stdout)

@@ -140,6 +140,7 @@ void addCluster(Commands& all) {
                     "skua cluster up --disks 8 --mount ~/skua", [&all, o, given] {
                         o->disks_given = (*given)->given("--disks");
                         o->shards_given = (*given)->given("--shards");
+                        o->replicas_given = (*given)->given("--replicas");
                         o->dir = clusterDir(o->dir);
                         return clusterUp(all.settings, *o);
                     });
@@ -147,7 +148,7 @@ void addCluster(Commands& all) {
         f.option("--dir", o->dir, "Its folder (default: ~/.local/share/skua/default)");
         f.option("--disks", o->disks, "Disks, each a process and a failure domain of its own");
         f.option("--shards", o->shards, "Metadata shards, fixed when it is made");
-        f.option("--replicas", o->replicas, "Members of each metadata group: 1 for now");
+        f.option("--replicas", o->replicas, "Members of each metadata group, 1 to 7; fixed when it is made");
         f.repeated("--set", o->set, "NAME=VALUE: capacity (of a disk, as 20G), retention (as 1h), log_level");
         f.repeated("--disk", o->disk, "A folder to use as a disk, instead of folders in --dir");
         f.option("--mount", o->mount, "Mount it there");

@@ -12,8 +12,8 @@ std::string clusterDir(const std::string& flag);
 struct UpOptions {
     std::string dir, mount;
     std::vector<std::string> set, disk;
-    u64 disks = 8, shards = 8, replicas = 1;
-    bool disks_given = false, shards_given = false;
+    u64 disks = 8, shards = 8, replicas = 3;
+    bool disks_given = false, shards_given = false, replicas_given = false;
 };
 int clusterUp(const Settings& settings, UpOptions options);
 int clusterDown(const Settings& settings, const std::string& dir, bool force);

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -26,7 +27,7 @@ constexpr u64 kPatience = 60; // seconds until we give up
 
 void saySlowly(const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }
 
-Result<> makeNew(LocalCluster& cluster, u64 disks, u64 shards) {
+Result<> makeNew(LocalCluster& cluster, u64 disks, u64 shards, u64 replicas) {
     u64 id = 0;
     while (id == 0) id = randomFromKernel();
     const net::Keys keys = net::Keys::random(ClusterId{id});
@@ -37,7 +38,8 @@ Result<> makeNew(LocalCluster& cluster, u64 disks, u64 shards) {
     TRY_OK(net::Credentials::client(keys, "local").saveClient(cluster.path("local.key")));
     std::string text = "# A SkuaFS cluster on one machine, made by `skua cluster up`.\n";
     text += "cluster = " + toHex(id) + "\nregistry = 127.0.0.1:1\nkey = local.key\ncluster_key = cluster.key\n";
-    text += "disks = " + std::to_string(disks) + "\nshards = " + std::to_string(shards) + "\n"; // what it was made with
+    text += "disks = " + std::to_string(disks) + "\nshards = " + std::to_string(shards) +
+            "\nreplicas = " + std::to_string(replicas) + "\n"; // what it was made with
     return writeWhole(cluster.configPath(), text);
 }
 
@@ -126,9 +128,7 @@ Result<> startAndNote(LocalCluster& cluster, const std::string& name, const std:
 }
 
 int clusterUp(const Settings& settings, UpOptions o) {
-    if (o.replicas != 1)
-        return usage("--replicas " + std::to_string(o.replicas) +
-                     ": metadata groups have one member for now; replication is not there yet");
+    if (o.replicas < 1 || o.replicas > 7) return usage("--replicas takes 1 to 7");
     if (o.shards < 1 || o.shards > 4096) return usage("--shards takes 1 to 4096");
     if (!o.disk.empty()) o.disks = o.disk.size();
     if (o.disks < 1 || o.disks > 64) return usage("--disks takes 1 to 64");
@@ -141,17 +141,21 @@ int clusterUp(const Settings& settings, UpOptions o) {
     if (auto locked = cluster.lock(); !locked) return fail(locked.error().detail);
     const bool fresh = !cluster.exists();
     if (fresh) {
-        if (auto made = makeNew(cluster, o.disks, o.shards); !made) return fail(made.error());
+        if (auto made = makeNew(cluster, o.disks, o.shards, o.replicas); !made) return fail(made.error());
     }
     const std::string config = cluster.configPath();
     auto loaded = Config::load(config);
     if (!loaded) return fail(loaded.error());
     const u64 has_disks = std::strtoull(loaded->get("disks").c_str(), nullptr, 10),
-              has_shards = std::strtoull(loaded->get("shards").c_str(), nullptr, 10);
+              has_shards = std::strtoull(loaded->get("shards").c_str(), nullptr, 10),
+              has_replicas = std::max<u64>(1, std::strtoull(loaded->get("replicas").c_str(), nullptr, 10));
     if (o.disks_given && has_disks && o.disks != has_disks)
         saySlowly("it was made with " + std::to_string(has_disks) + " disks; --disks is for a new cluster");
     if (o.shards_given && has_shards && o.shards != has_shards)
         saySlowly("it was made with " + std::to_string(has_shards) + " shards, for ever; --shards is for a new cluster");
+    if (o.replicas_given && o.replicas != has_replicas)
+        saySlowly("it was made with --replicas " + std::to_string(has_replicas) + "; --replicas is for a new cluster");
+    o.replicas = has_replicas;
     if (has_disks) o.disks = has_disks;
     if (has_shards) o.shards = has_shards;
     std::vector<std::string> programs;
@@ -177,14 +181,19 @@ int clusterUp(const Settings& settings, UpOptions o) {
                                         "--log-level",
                                         set->log_level};
     };
-    auto registry = host(programs[0], "registry-0");
-    registry.insert(registry.end(),
-                    {"--format", "--local", "--shards", std::to_string(o.shards), "--domains", std::to_string(o.disks)});
-    if (set->retention) registry.insert(registry.end(), {"--retention", std::to_string(set->retention)});
-    if (auto old = cluster.commandOf("registry-0"); old) registry = *old;
-    if (auto ok = startAndNote(cluster, "registry-0", registry); !ok) return fail(ok.error().detail);
-    for (const auto& [program, name] : {std::pair{programs[1], "cdc-0"}, std::pair{programs[2], "shard-0"}})
-        if (auto ok = startAndNote(cluster, name, host(program, name)); !ok) return fail(ok.error().detail);
+    for (std::size_t role = 0; role < 3; role++) {
+        for (u64 i = 0; i < o.replicas; i++) {
+            const std::string name = std::array{"registry-", "cdc-", "shard-"}[role] + std::to_string(i);
+            auto command = host(programs[role], name);
+            if (name == "registry-0") { // makes the registry's group, once
+                command.insert(command.end(), {"--format", "--local", "--shards", std::to_string(o.shards), "--domains",
+                                               std::to_string(o.disks), "--replicas", std::to_string(o.replicas)});
+                if (set->retention) command.insert(command.end(), {"--retention", std::to_string(set->retention)});
+            }
+            if (auto old = cluster.commandOf(name); old) command = *old;
+            if (auto ok = startAndNote(cluster, name, command); !ok) return fail(ok.error().detail);
+        }
+    }
 
     const u64 share = freeBytes(cluster.dir()) / std::max<u64>(1, o.disks) / 10 * 9;
     for (u64 i = 0; i < o.disks; i++) {

@@ -240,7 +240,13 @@ Result<> LocalCluster::serve(LocalProcess process, u64 limit_ms) {
     if (address(process.name).empty())
         return Error(Code::Unavailable, process.name + " does not listen: " + lastLogLine(process.name));
     ::unlink(kept.c_str());
-    if (process.name == "registry-0") return configure("registry", address(process.name));
+    if (process.name.starts_with("registry-")) {
+        std::string all;
+        for (const std::string& name : names())
+            if (const std::string at = address(name); name.starts_with("registry-") && !at.empty())
+                all += (all.empty() ? "" : ", ") + at;
+        return configure("registry", all);
+    }
     return Ok{};
 }
 

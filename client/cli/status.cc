@@ -121,12 +121,12 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
     for (const auto& g : map.groups) {
         std::string leader;
         nlohmann::json members = nlohmann::json::array();
-        for (ServerId m : g.members) {
-            members.push_back(nameOf(m));
-            if (auto h = hints.find(m.value);
+        for (const raft::Member& m : g.members) {
+            members.push_back(nameOf(m.server));
+            if (auto h = hints.find(m.server.value);
                 h != hints.end() && h->second.up &&
                 std::find(h->second.leads.begin(), h->second.leads.end(), g.id) != h->second.leads.end())
-                leader = nameOf(m);
+                leader = nameOf(m.server);
         }
         led += !leader.empty();
         nlohmann::json one = {{"kind", kindName(g.id)},

@@ -24,6 +24,9 @@ Task<Result<GroupReply>> GroupCaller::once(GroupId group, GroupRequest request, 
         std::erase(members, known->second);
         members.insert(members.begin(), known->second);
     }
+    if (auto hung = hung_.find(group.value); hung != hung_.end())
+        if (auto at = std::find(members.begin(), members.end(), hung->second); at != members.end())
+            std::rotate(at, at + 1, members.end());
     if (members.empty()) {
         directory_.suspect(group);
         co_return Error(Code::Unavailable, "no server is known for this group yet");
@@ -34,11 +37,14 @@ Task<Result<GroupReply>> GroupCaller::once(GroupId group, GroupRequest request, 
         Message message;
         message.kind = Kind::kGroup;
         message.body = wire::encode(request);
-        auto answer = co_await transport_.call(to, std::move(message), limits_.attempt_ns);
+        const u64 limit =
+            sent.waits || members.size() == 1 ? limits_.attempt_ns : std::min(limits_.attempt_ns, limits_.member_ns);
+        auto answer = co_await transport_.call(to, std::move(message), limit);
         if (!answer) {
             last = answer.error();
             if (last.code != Code::Unavailable) sent.maybe_received = true;
             leader_.erase(group.value);
+            hung_[group.value] = to;
             continue;
         }
         GroupReply reply;
@@ -50,13 +56,14 @@ Task<Result<GroupReply>> GroupCaller::once(GroupId group, GroupRequest request, 
         if (reply.error.code == Code::NotLeader) {
             leader_.erase(group.value);
             if (const Address hint = directory_.addressOf(reply.error.leader);
-                !hint.text.empty() && hint != to && i + 1 < members.size())
+                !hint.text.empty() && hint != to && hint != hung_[group.value] && i + 1 < members.size())
                 members.insert(members.begin() + static_cast<std::ptrdiff_t>(i) + 1, hint);
             last = reply.error;
             if (members.size() > 16) break;
             continue;
         }
         leader_[group.value] = to;
+        hung_.erase(group.value);
         if (reply.age.value != 0) heard_[group.value] = Heard{reply.age, clock_.now()};
         co_return reply;
     }
@@ -117,7 +124,7 @@ Task<Result<std::string>> GroupCaller::attempts(GroupId group, const std::string
     }
 }
 
-Task<Result<std::string>> GroupCaller::run(GroupId group, std::string body, bool remembered) {
+Task<Result<std::string>> GroupCaller::run(GroupId group, std::string body, bool remembered, bool waits) {
     // The envelope has a limit, and to encode more is a broken promise.
     if (body.size() > wire::kMaxBytes) co_return Error(Code::TooLarge, "a request of " + std::to_string(body.size()) + " bytes");
     const Monotonic deadline{limits_.total_ns == 0 ? 0 : clock_.now().value + limits_.total_ns};
@@ -129,6 +136,7 @@ Task<Result<std::string>> GroupCaller::run(GroupId group, std::string body, bool
             unanswered_.insert(id.value);
         }
         Sent sent;
+        sent.waits = waits;
         auto reply = co_await attempts(group, body, id, deadline, sent);
         unanswered_.erase(id.value);
         if (reply) co_return reply;

@@ -39,6 +39,9 @@ public:
 struct CallerLimits {
     u64 total_ns = 4 * kMinute;    // of one request with all its repeats; 0: for ever
     u64 attempt_ns = 10 * kSecond; // of one attempt
+    // Where a group has several members: after that the others are asked who leads. A leader that only is slow is asked
+    // again under the same id; one that hangs has been replaced meanwhile.
+    u64 member_ns = kSecond;
     u64 backoff_min_ns = 2 * kMillisecond, backoff_max_ns = 500 * kMillisecond;
 };
 
@@ -64,16 +67,17 @@ public:
         if (!wire::decode(bytes, reply)) co_return Error(Code::Corrupt, "a reply that does not decode");
         co_return reply;
     }
+    // `waits`: the answer may rightly take until attempt_ns (a long-poll).
     template <class R>
-    Task<Result<typename R::Reply>> query(GroupId group, R request) {
+    Task<Result<typename R::Reply>> query(GroupId group, R request, bool waits = false) {
         const std::string body = encodeRequest(request);
-        CO_TRY(std::string bytes, co_await run(group, body, false));
+        CO_TRY(std::string bytes, co_await run(group, body, false, waits));
         typename R::Reply reply{};
         if (!wire::decode(bytes, reply)) co_return Error(Code::Corrupt, "a reply that does not decode");
         co_return reply;
     }
     // The untyped form: the request's bytes (tag first), the reply's bytes.
-    Task<Result<std::string>> run(GroupId group, std::string body, bool remembered);
+    Task<Result<std::string>> run(GroupId group, std::string body, bool remembered, bool waits = false);
 
     ClientId client() const { return client_; }
     void setLimits(CallerLimits limits) { limits_ = limits; }
@@ -86,6 +90,7 @@ private:
         Monotonic at;
     };
     struct Sent { // what became of one id's attempts
+        bool waits = false;
         bool maybe_received = false;
     };
     Task<Result<std::string>> attempts(GroupId group, const std::string& body, RequestId id, Monotonic deadline, Sent& sent);
@@ -104,6 +109,7 @@ private:
     std::set<u64> unanswered_;
     std::map<u32, Heard> heard_;    // by group
     std::map<u32, Address> leader_; // by group: who answered last
+    std::map<u32, Address> hung_;   // by group: who did not, last: is asked after the others
 };
 
 } // namespace skua::net

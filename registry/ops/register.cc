@@ -1,6 +1,5 @@
 // Register: a process says where it is. Its name is its identity; each registration raises its incarnation,
 // so that an older process of the same name is told apart.
-#include <algorithm>
 #include "registry/ops/apply.h"
 
 namespace skua::registry {
@@ -25,12 +24,13 @@ Result<Register::Reply> apply(Context& c, const Register& op) {
     row.address = op.address;
     row.domain = op.domain.empty() ? op.name : op.domain;
     row.incarnation.value++;
+    row.store = op.store;
     Servers::put(c.rows, {row.id}, row);
-    if (op.role == ServerRole::kRegistry) { // the registry's own group is made by hand, and lists itself
-        GroupRow own = Groups::get(c.rows, {kRegistryGroup}).value_or(GroupRow{});
+    if (op.role == ServerRole::kRegistry && !Groups::has(c.rows, {kRegistryGroup})) { // made without a list of its members
+        GroupRow own;
         own.id = kRegistryGroup;
         own.formatted = true;
-        if (std::find(own.members.begin(), own.members.end(), row.id) == own.members.end()) own.members.push_back(row.id);
+        own.members = {{row.id, row.store}};
         Groups::put(c.rows, {kRegistryGroup}, own);
     }
     c.changed();

@@ -90,7 +90,7 @@ def usage_errors_exit_2_and_failures_1():
         nowhere = dict(c.env, SKUA_CONFIG=os.path.join(c.scratch, "none.conf"), HOME=c.scratch)
         done = run(c.binary(), "ls", "/", check=False, env=nowhere)
         assert done.returncode in (1, 2) and b"cluster up" in done.stderr, done.stderr
-        assert c.cluster("up", "--replicas", "3", check=False).returncode == 2
+        assert c.cluster("up", "--replicas", "8", check=False).returncode == 2
 
 
 @promise

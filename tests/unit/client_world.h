@@ -235,7 +235,7 @@ public:
         coordinator.cluster = ClusterId{1};
         coordinator.shards = shards;
         cluster.add(kCoordinatorGroup, wire::encode(coordinator));
-        m.groups.push_back({kCoordinatorGroup, {ServerId{1}}, true, 1});
+        m.groups.push_back({kCoordinatorGroup, {{ServerId{1}, 0}}, {}, true, 1, {}});
         for (u16 s = 0; s < shards; s++) {
             shard::ShardConfig config;
             config.cluster = ClusterId{1};
@@ -243,7 +243,7 @@ public:
             config.shards = shards;
             config.policy = policy;
             cluster.add(groupOf(ShardId{s}), wire::encode(config));
-            m.groups.push_back({groupOf(ShardId{s}), {ServerId{1}}, true, 1});
+            m.groups.push_back({groupOf(ShardId{s}), {{ServerId{1}, 0}}, {}, true, 1, {}});
         }
         for (u32 i = 1; i <= services; i++) {
             registry::ServerRow server;
