@@ -79,7 +79,7 @@ suites = {
     "cluster": (1, 7200 if args.long else 420 * slow, python("tests/cluster/*_test.py")),
     "posix": (1, 3600 if args.long else 420 * slow, python("tests/posix/*_test.py")),
 }
-chosen = args.suites.split(",") if args.suites else list(suites)
+chosen = args.suites.replace(",", " ").split() if args.suites else list(suites)
 totals = [0, 0, 0]
 for suite in chosen:
     at_once, limit_s, programs = suites[suite]

@@ -44,9 +44,9 @@ test-binaries: all $(UNIT_TESTS) $(SIM) $(TOOLS)
 
 # Each suite may be run alone: make test SUITES=unit,cluster
 test: test-binaries $(if $(SAN),,fuzz-binaries)
-	@python3 tests/run.py --build $(O) $(if $(SUITES),--suites $(SUITES)) $(if $(SAN),--sanitized)
+	@python3 tests/run.py --build $(O) $(if $(SUITES),--suites "$(SUITES)") $(if $(SAN),--sanitized)
 test-long: test-binaries fuzz-binaries
-	@python3 tests/run.py --build $(O) --long $(if $(SUITES),--suites $(SUITES))
+	@python3 tests/run.py --build $(O) --long $(if $(SUITES),--suites "$(SUITES)")
 	+@$(MAKE) --no-print-directory SAN=address,undefined test
 	+@$(MAKE) --no-print-directory SAN=thread SUITES=unit test
 
