@@ -57,6 +57,7 @@ void Server::openGroup(Moment now, Replica& g, const Member& self, GroupLog log,
     o.seed = random_.next();
     o.heartbeat_ns = options_.heartbeat_ns;
     o.election_ns = options_.election_ns;
+    o.keep_bytes = options_.keep_bytes;
     o.own_heartbeats = false;
     g.group = std::make_unique<Group>(o, g.past.vote(), std::move(log), rows, needs_rows, now);
     g.past = GroupPast(g.id);

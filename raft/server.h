@@ -81,6 +81,8 @@ struct ServerOptions {
     u64 process = 1;       // drawn at every start
     std::string name = {}; // told with HostStatus
     u64 heartbeat_ns = 100 * kMillisecond, election_ns = 500 * kMillisecond;
+    std::size_t keep_bytes = 16u << 20;  // GroupOptions
+    std::size_t part_bytes = kPartBytes; // of a snapshot
     // A lease is checked after a read was evaluated; none: at the turn's own time.
     std::function<Monotonic()> clock;
 };

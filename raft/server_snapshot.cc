@@ -54,7 +54,7 @@ RowsPart Server::nextPart(Sending& s) {
             s.rows->fail(); // nobody makes such rows: they do not fit a log entry either
             return false;
         }
-        if (bytes != 0 && bytes + size > kPartBytes) {
+        if (bytes != 0 && bytes + size > options_.part_bytes) {
             part.last = false;
             s.cursor = key;
             return false;

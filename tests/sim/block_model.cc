@@ -58,7 +58,7 @@ BlockLife::BlockLife(BlockModel& model)
       world_(model.cluster.world),
       clock_(world_, 0, kHour, 0),
       transport_(model.cluster.network, clock_, model.node, true),
-      directory_([&c = model.cluster] { return std::vector<std::string>{c.registryAddress()}; }),
+      directory_([&c = model.cluster] { return c.registryAddresses(); }),
       caller_(clock_, transport_, directory_, ClientId{}, Random(world_.random.next()), limitsOf(10 * kSecond)),
       follower_(clock_, transport_, directory_, ClientId{}, Random(world_.random.next()), limitsOf(30 * kSecond)) {}
 

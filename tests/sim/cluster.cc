@@ -1,39 +1,130 @@
 #include "tests/sim/cluster.h"
 
+#include <algorithm>
+#include "cdc/messages.h"
+#include "shard/messages.h"
+
 namespace skua::sim {
 
-Cluster::Cluster(World& world, Bugs bugs, u16 shards, u32 shard_processes, u32 block_services, Policy policy, bool drifting)
-    : world(world), network(world), keys(ClusterId{77}, MacKey{1, 2, 3}), bugs(bugs), drifting(drifting) {
+Cluster::Cluster(World& world, Bugs bugs, const Shape& shape, Policy policy, bool drifting)
+    : world(world),
+      network(world),
+      keys(ClusterId{77}, MacKey{1, 2, 3}),
+      bugs(bugs),
+      replicas(shape.replicas),
+      keep_bytes(shape.keep_bytes),
+      part_bytes(shape.part_bytes),
+      drifting(drifting) {
     config.cluster = keys.cluster();
-    config.shards = shards;
+    config.shards = shape.shards;
+    config.replicas = replicas == 1 ? 1 : 255; // more than there are: we choose the members (Host::makeGroups)
     config.policy = std::move(policy);
     auto add = [&](const std::string& name, registry::ServerRole role) {
-        machines.push_back(std::make_unique<Machine>(*this, ++nodes, name, role));
+        const ServerId id{static_cast<u32>(machines.size() + 1)};
+        machines.push_back(std::make_unique<Machine>(*this, ++nodes, name, role, raft::Member{id, world.random.next() | 1}));
+        if (role == registry::ServerRole::kRegistry) machines.back()->address = name + ":1"; // it is in everybody's configuration
     };
-    add("registry-0", registry::ServerRole::kRegistry);
-    add("cdc-0", registry::ServerRole::kCoordinator);
-    for (u32 i = 0; i < shard_processes; i++) add("shard-" + std::to_string(i), registry::ServerRole::kShard);
-    for (u32 i = 0; i < block_services; i++)
+    for (u32 i = 0; i < replicas; i++) add("registry-" + std::to_string(i), registry::ServerRole::kRegistry);
+    for (u32 i = 0; i < replicas; i++) add("cdc-" + std::to_string(i), registry::ServerRole::kCoordinator);
+    for (u32 i = 0; i < shape.shard_processes; i++) add("shard-" + std::to_string(i), registry::ServerRole::kShard);
+    for (u32 i = 0; i < shape.services; i++)
         services.push_back(std::make_unique<BlockModel>(*this, ++nodes, "blocks-" + std::to_string(i), world.random.next() | 1));
 }
 
+// --- who is where ------------------------------------------------------------------------------------------
+
+std::vector<std::string> Cluster::registryAddresses() const {
+    std::vector<std::string> all;
+    for (u32 i = 0; i < replicas; i++) all.push_back(machines[i]->address);
+    return all;
+}
+
+std::vector<GroupId> Cluster::groups() const {
+    std::vector<GroupId> all{kRegistryGroup, kCoordinatorGroup};
+    for (u16 s = 0; s < config.shards; s++) all.push_back(groupOf(ShardId{s}));
+    return all;
+}
+
+std::vector<raft::Member> Cluster::membersOf(GroupId group) const {
+    std::vector<raft::Member> all;
+    const u32 shards = static_cast<u32>(machines.size()) - 2 * replicas;
+    for (u32 i = 0; i < replicas; i++) {
+        if (group == kRegistryGroup) all.push_back(machines[i]->self);
+        else if (group == kCoordinatorGroup) all.push_back(machines[replicas + i]->self);
+        else all.push_back(machines[2 * replicas + (numberOf(group) + i) % shards]->self);
+    }
+    return all;
+}
+
+// Groups of one member, but for the registry's own, are made by the registry.
+std::vector<raft::Format> Cluster::formatsFor(const Machine& machine) const {
+    std::vector<raft::Format> all;
+    for (const GroupId group : groups()) {
+        if (replicas == 1 && group != kRegistryGroup) break;
+        const auto members = membersOf(group);
+        if (std::find(members.begin(), members.end(), machine.self) == members.end()) continue;
+        raft::Format format;
+        format.cluster = config.cluster;
+        format.group = group;
+        format.members = members;
+        format.made = Wall{kBegin};
+        if (group == kRegistryGroup) {
+            format.config.value = wire::encode(config);
+        } else if (group == kCoordinatorGroup) {
+            format.config.value = wire::encode(cdc::CoordinatorConfig{config.cluster, config.shards});
+        } else {
+            const ShardId shard{numberOf(group)};
+            format.config.value = wire::encode(shard::ShardConfig{config.cluster, shard, config.shards, config.policy});
+        }
+        all.push_back(std::move(format));
+    }
+    return all;
+}
+
+bool Cluster::mayRegister(const Machine& machine) const {
+    return machine.self.server == ServerId{1} || machines[machine.self.server.value - 2]->registered;
+}
+
+bool Cluster::allRegistered() const { return machines.back()->registered; }
+
+Machine* Cluster::leaderOf(GroupId group) const {
+    Machine* found = nullptr;
+    Term term;
+    for (const auto& m : machines) {
+        if (!m->up() || !m->life->server().leads(group)) continue;
+        const Term its = m->life->server().group(group)->term();
+        if (!found || its > term) found = m.get(), term = its;
+    }
+    return found;
+}
+
+// --- lives ---------------------------------------------------------------------------------------------------
+
 void Cluster::start() {
+    for (auto& m : machines) m->start();
+    if (!world.runUntil([this] { return allRegistered(); }, 30 * kSecond)) world.fail("the servers did not register within 30 s");
     startAll();
     const bool there = world.runUntil(
         [this] {
-            auto rows = this->rows(kRegistryGroup);
-            if (!machines.front()->up() || !machines.front()->life->server().leads(kRegistryGroup)) return false;
             for (const auto& service : services)
                 if (service->service.value == 0) return false;
-            for (u16 s = 0; s < config.shards; s++) {
-                bool leads = false;
-                for (const auto& m : machines) leads = leads || (m->up() && m->life->server().leads(groupOf(ShardId{s})));
-                if (!leads) return false;
-            }
-            return machines[1]->life->server().leads(kCoordinatorGroup);
+            for (const GroupId group : groups())
+                if (!leaderOf(group)) return false;
+            return true;
         },
         30 * kSecond);
     if (!there) world.fail("the cluster did not start within 30 s");
+}
+
+void Cluster::night(bool begins) {
+    if (replicas == 1 || slow == begins) return;
+    slow = begins;
+    world.tell("the pace changes slow={}", slow);
+    for (auto& m : machines) {
+        if (!m->up()) continue;
+        m->crash();
+        m->start();
+    }
 }
 
 void Cluster::startAll() {
@@ -86,17 +177,15 @@ void Cluster::cutOne() {
 }
 
 Machine& Cluster::hostOf(GroupId group) {
-    for (auto& m : machines)
-        if (m->up() && m->life->server().leads(group)) return *m;
-    world.fail(fmt::format("nobody leads group {}", group.value));
+    Machine* leader = leaderOf(group);
+    if (!leader) world.fail(fmt::format("nobody leads group {}", group.value));
+    return *leader;
 }
 
 store::Prefixed Cluster::rows(GroupId group) {
     std::string prefix;
     wire::putKey(prefix, group);
-    for (auto& m : machines)
-        if (m->up() && m->life->server().leads(group)) return store::Prefixed(m->kv, prefix);
-    return store::Prefixed(machines.front()->kv, prefix);
+    return store::Prefixed(hostOf(group).kv, prefix);
 }
 
 } // namespace skua::sim

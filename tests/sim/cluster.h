@@ -6,8 +6,18 @@
 
 namespace skua::sim {
 
+inline constexpr u64 kSlower = 100; // at night
+
+struct Shape {
+    u32 replicas = 3; // of each group
+    u16 shards = 2;
+    u32 shard_processes = 3; // at least `replicas`
+    u32 services = 4;
+    std::size_t keep_bytes = 16u << 20, part_bytes = 1u << 20; // raft::ServerOptions
+};
+
 struct Cluster {
-    Cluster(World& world, Bugs bugs, u16 shards, u32 shard_processes, u32 services, Policy policy, bool drifting);
+    Cluster(World& world, Bugs bugs, const Shape& shape, Policy policy, bool drifting);
     Cluster(const Cluster&) = delete;
 
     // Starts everything, without faults, until all groups lead and all services are in the map.
@@ -19,7 +29,18 @@ struct Cluster {
     void busy(Machine& machine);
     void busy(BlockModel& service);
     void cutOne(); // some link, for a while
-    std::string registryAddress() const { return machines.front()->address; }
+    std::vector<std::string> registryAddresses() const;
+    // Nights: all metadata processes go through a restart, and take elections and heartbeats a hundred times slower. Hours
+    // would be too many events otherwise.
+    void night(bool begins);
+    // --- who is where
+    std::vector<GroupId> groups() const;
+    std::vector<raft::Member> membersOf(GroupId group) const;
+    std::vector<raft::Format> formatsFor(const Machine& machine) const;
+    Machine& machineOf(ServerId server) { return *machines.at(server.value - 1); }
+    bool mayRegister(const Machine& machine) const; // one after the other, the first time: ids are known beforehand
+    bool allRegistered() const;
+    Machine* leaderOf(GroupId group) const;        // of the highest term; null: nobody
     void stop(NodeClock& clock, u32 node, u64 ns); // a process, as by SIGSTOP
     u64 stoppedUntil = 0;                          // the last of them
     Machine& hostOf(GroupId group);
@@ -34,6 +55,9 @@ struct Cluster {
     Network network;
     const net::Keys keys;
     const Bugs bugs;
+    const u32 replicas;
+    const std::size_t keep_bytes, part_bytes;
+    bool slow = false; // night
     const bool drifting;
     registry::RegistryConfig config;
     Witness witness;

@@ -1,6 +1,5 @@
 #include "tests/sim/host.h"
 
-#include <xxhash.h>
 #include <algorithm>
 #include "cdc/state.h"
 #include "registry/state.h"
@@ -11,63 +10,6 @@ namespace skua::sim {
 
 namespace {
 
-u64 hashOf(std::string_view bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
-
-// A production machine, watched.
-class Watched final : public raft::StateMachine {
-public:
-    Watched(World& world, Witness& witness, GroupId group, std::unique_ptr<raft::StateMachine> machine, const bool& replaying)
-        : world_(world), witness_(witness), group_(group), machine_(std::move(machine)), replaying_(replaying) {}
-
-    Class classify(std::string_view body) const override { return machine_->classify(body); }
-    Result<> admit(const store::Reader& r, raft::Time t, const raft::Command& c) override { return machine_->admit(r, t, c); }
-    void apply(store::Transaction& rows, raft::Time now, const raft::Command& c, raft::Outcome& out) override {
-        // wall strictly increases: it names the entry.
-        auto [at, fresh] = witness_.entries.emplace(std::pair(group_.value, now.wall.value), hashOf(c.body));
-        if (at->second != hashOf(c.body)) world_.fail(fmt::format("group {} has applied two commands of one time", group_.value));
-        if (fresh && replaying_) world_.count("fault crash after durable, before applied");
-        if (c.client.value != 0 && c.request.value != 0) {
-            auto [request, first] =
-                witness_.requests.emplace(std::tuple(group_.value, c.client.value, c.request.value), now.wall.value);
-            if (!first && request->second != now.wall.value)
-                world_.fail(fmt::format("group {} has applied request {} of client {} twice", group_.value, c.request.value,
-                                        c.client.value));
-        }
-        machine_->apply(rows, now, c, out);
-        std::string all;
-        for (const auto& [key, value] : rows.writes()) all += key + (value ? "=" + *value : "-");
-        auto add = [&](const raft::Answer& a) { all += "!" + a.error.message() + "/" + a.body; };
-        if (out.answer) add(*out.answer);
-        for (const auto& late : out.late) add(late.answer);
-        auto [before, first_time] = witness_.outcomes.emplace(std::pair(group_.value, now.wall.value), hashOf(all));
-        if (!first_time) {
-            world_.count("entries replayed");
-            if (before->second != hashOf(all))
-                world_.fail(fmt::format("group {} has replayed an entry, and something else came of it", group_.value));
-        }
-    }
-    std::optional<raft::Answer> query(const store::Reader& r, raft::Time t, const raft::Command& c, bool last) override {
-        return machine_->query(r, t, c, last);
-    }
-    raft::Answer tell(const store::Reader& r, raft::Time t, const raft::Command& c, raft::Leader& l) override {
-        return machine_->tell(r, t, c, l);
-    }
-    void started(const store::Reader& r, raft::Time t, raft::Leader& l) override { machine_->started(r, t, l); }
-    void stopped() override { machine_->stopped(); }
-    void lead(const store::Reader& r, raft::Time t, raft::Leader& l) override { machine_->lead(r, t, l); }
-    void heard(const store::Reader& r, raft::Time t, u64 token, const Result<std::string>& reply, raft::Leader& l) override {
-        machine_->heard(r, t, token, reply, l);
-    }
-    void format(store::Transaction& t, raft::Time now, std::string_view config) override { machine_->format(t, now, config); }
-
-private:
-    World& world_;
-    Witness& witness_;
-    const GroupId group_;
-    std::unique_ptr<raft::StateMachine> machine_;
-    const bool& replaying_;
-};
-
 std::unique_ptr<raft::StateMachine> machineOf(GroupId group, const net::Keys& keys) {
     switch (kindOf(group)) {
         case GroupKind::kRegistry: return std::make_unique<registry::Registry>();
@@ -76,6 +18,8 @@ std::unique_ptr<raft::StateMachine> machineOf(GroupId group, const net::Keys& ke
     }
     return std::make_unique<shard::Shard>(keys);
 }
+
+constexpr u32 kMostFrames = 64; // under way to one host
 
 net::CallerLimits limitsOf(u64 total_ns) {
     net::CallerLimits limits;
@@ -133,7 +77,7 @@ Host::Host(Machine& machine, i64 rate_ppm, i64 wall_offset)
       world_(machine.cluster.world),
       clock_(world_, rate_ppm, kHour + world_.random.below(kDay), wall_offset),
       transport_(machine.cluster.network, clock_, machine.node, true),
-      directory_([&c = machine.cluster] { return std::vector<std::string>{c.registryAddress()}; }),
+      directory_([&c = machine.cluster] { return c.registryAddresses(); }),
       caller_(clock_, transport_, directory_, ClientId{}, Random(world_.random.next()), limitsOf(0)),
       registrar_(clock_, transport_, directory_, ClientId{world_.random.next() | 1}, Random(world_.random.next()),
                  limitsOf(kMinute)) {}
@@ -143,23 +87,25 @@ Host::~Host() { CHECK(tasks_.running() == 0); }
 void Host::begin() {
     Cluster& cluster = machine_.cluster;
     replays_ = std::make_shared<bool>(true);
+    raft::ServerOptions options;
+    options.seed = world_.random.next();
+    options.store = machine_.self.store;
+    options.process = world_.random.next();
+    options.keep_bytes = cluster.keep_bytes;
+    options.part_bytes = cluster.part_bytes;
+    if (cluster.slow) options.heartbeat_ns *= kSlower, options.election_ns *= kSlower;
     server_ = std::make_unique<raft::Server>(
         machine_.kv,
         [this, replays = replays_, &cluster](GroupId g) -> std::unique_ptr<raft::StateMachine> {
-            return std::make_unique<Watched>(world_, cluster.witness, g, machineOf(g, cluster.keys), *replays);
+            return watch(world_, cluster.witness, g, machine_.self.store, machineOf(g, cluster.keys), replays);
         },
-        world_.random.next());
+        std::move(options));
     for (const auto& r : machine_.log) server_->recover(r.kind, r.group, r.payload);
     server_->begin(now(), effects_);
     cluster.network.join(machine_.address, machine_.node, *this);
-    if (machine_.role == registry::ServerRole::kRegistry && machine_.lives == 1) {
-        raft::Format format;
-        format.cluster = cluster.keys.cluster();
-        format.group = kRegistryGroup;
-        format.members = {raft::Member{ServerId{1}, 1}};
-        format.config.value = wire::encode(cluster.config);
-        server_->hostRequest(now(), 0, wire::encode(raft::HostRequest{format}), effects_);
-    }
+    if (machine_.lives == 1)
+        for (const raft::Format& format : cluster.formatsFor(machine_))
+            server_->hostRequest(now(), 0, wire::encode(raft::HostRequest{format}), effects_);
     carryOut();
     tick();
     flushRows();
@@ -208,6 +154,11 @@ void Host::receive(bool from_server, net::Message message, Answer answer) {
     } else if (message.kind == net::Kind::kHost && from_server) {
         answers_.emplace(token, std::move(answer));
         server_->hostRequest(now(), token, message.body, effects_);
+    } else if (message.kind == net::Kind::kRaft && from_server) {
+        server_->frame(now(), message.body, effects_);
+        net::Message taken;
+        taken.kind = net::Kind::kRaft;
+        answer(std::move(taken));
     } else {
         return answer(Error(Code::NotSupported, "not here"));
     }
@@ -241,6 +192,20 @@ void Host::carryOut() {
         world_.at(diskFree_, [self = weak_from_this()] {
             if (auto host = self.lock(); host && !host->dead_) host->writeDone();
         });
+    }
+    machine_.cluster.witness.look(world_, *server_, machine_.self.store, seen_);
+    for (auto& f : due.frames) {
+        u32& under_way = framesTo_[f.to];
+        if (under_way >= kMostFrames) continue;
+        under_way++;
+        tasks_.spawn(frame(f.to, std::move(f.body)));
+    }
+    if (due.flush_rows != 0) flushFor(due.flush_rows);
+    for (const u64 token : due.lost) {
+        auto at = answers_.find(token);
+        if (at == answers_.end()) continue;
+        at->second(Error(Code::OutcomeUnknown, "decided elsewhere"));
+        answers_.erase(at);
     }
     for (auto& r : due.replies) {
         auto at = answers_.find(r.token);
@@ -284,8 +249,40 @@ void Host::writeDone() {
     soon();
 }
 
+void Host::flushFor(u64 number) {
+    const u64 takes = world_.random.between(kMillisecond, 50 * kMillisecond);
+    world_.after(takes, [self = weak_from_this(), number] {
+        auto host = self.lock();
+        if (!host || host->dead_) return;
+        (void)host->machine_.kv.flush();
+        host->server_->rowsFlushed(host->now(), number, host->effects_);
+        host->soon();
+    });
+}
+
+net::Address Host::addressOf(ServerId server) {
+    // The registry's own members know each other from their configuration.
+    if (machine_.role == registry::ServerRole::kRegistry) return net::Address{machine_.cluster.machineOf(server).address};
+    return directory_.addressOf(server);
+}
+
+// May be lost; as raft/shell.cc has it.
+Task<> Host::frame(ServerId to, std::string body) {
+    const net::Address address = addressOf(to);
+    if (!address.text.empty()) {
+        net::Message message;
+        message.kind = net::Kind::kRaft;
+        message.body = std::move(body);
+        auto taken = co_await transport_.call(address, std::move(message), kSecond);
+        (void)taken;
+    }
+    framesTo_[to]--;
+    co_return Ok{};
+}
+
 void Host::tick() {
-    const u64 next = world_.quiet ? 5 * kSecond : raft::kTickNs;
+    const bool seldom = world_.quiet && (machine_.cluster.slow || machine_.cluster.replicas == 1);
+    const u64 next = seldom ? 5 * kSecond : raft::kTickNs;
     world_.after(next, [self = weak_from_this()] {
         auto host = self.lock();
         if (!host || host->dead_) return;
@@ -304,10 +301,16 @@ void Host::flushRows() {
         if (host->server_->anyTrouble()) host->world_.fail(host->machine_.name + " is in trouble");
         const auto applied = host->server_->appliedIndexes();
         Machine& m = host->machine_;
+        m.cluster.witness.compare(host->world_, *host->server_, m.kv);
         if (!m.cluster.bugs.cut_early) (void)m.kv.flush();
         if (m.log.empty()) return;
         std::size_t gone = 0;
         for (const u64 most = host->world_.random.below(m.log.size() + 1); gone < most; gone++) {
+            if (m.log[gone].kind == raft::RecordKind::kBase) {
+                raft::LogBase base;
+                auto at = applied.find(m.log[gone].group);
+                if (!wire::decodeRow(m.log[gone].payload, base) || at == applied.end() || base.index > at->second) break;
+            }
             if (m.log[gone].kind != raft::RecordKind::kEntry) continue; // a vote: said again below
             const raft::Entry entry = entryOf(host->world_, m.log[gone].payload);
             auto at = applied.find(entry.group);
@@ -344,12 +347,35 @@ Task<> Host::tell(GroupId group, std::string address, std::string body, u64 toke
     co_return Ok{};
 }
 
+// The last of them says who is in which group; each was told of its groups when it began.
+Task<> Host::makeGroups() {
+    Cluster& cluster = machine_.cluster;
+    if (cluster.replicas == 1 || !cluster.allRegistered()) co_return Ok{};
+    const std::vector<GroupId> groups = cluster.groups();
+    for (const GroupId group : groups) {
+        if (group == kRegistryGroup) continue;
+        registry::SetGroup set;
+        set.group.id = group;
+        set.group.formatted = true;
+        for (const raft::Member& member : cluster.membersOf(group)) set.group.members.push_back(member.server);
+        auto done = co_await registrar_.mutate(kRegistryGroup, set);
+        if (dead_) break;
+        if (!done) world_.fail("the registry refuses the members of a group: " + done.error().message());
+    }
+    co_return Ok{};
+}
+
 // As raft/shell.cc has it.
 Task<> Host::presence() {
     ServerId id;
     Incarnation incarnation;
     while (!dead_) {
         if (id.value == 0) {
+            if (!machine_.cluster.mayRegister(machine_)) {
+                Sleep nap(clock_, 10 * kMillisecond);
+                co_await nap;
+                continue;
+            }
             registry::Register reg;
             reg.name = machine_.name;
             reg.role = machine_.role;
@@ -363,6 +389,8 @@ Task<> Host::presence() {
             }
             id = reply->id;
             incarnation = reply->incarnation;
+            if (id != machine_.self.server) world_.fail(machine_.name + " was given another server id than expected");
+            if (!std::exchange(machine_.registered, true)) tasks_.spawn(makeGroups());
         }
         registry::Heartbeat beat;
         beat.server = id;

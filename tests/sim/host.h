@@ -16,6 +16,7 @@
 #include "raft/directory.h"
 #include "raft/server.h"
 #include "tests/sim/network.h"
+#include "tests/sim/witness.h"
 
 namespace skua::sim {
 
@@ -30,20 +31,12 @@ struct Bugs {
 
 struct Cluster;
 
-// What was logged and applied is never another thing later, what came of it is the same whenever it is replayed,
-// and each request is applied once.
-struct Witness {
-    std::map<std::pair<u32, u64>, u64> entries;        // group, wall -> hash of the command
-    std::map<std::pair<u32, u64>, u64> outcomes;       // group, wall -> hash of its writes and answers
-    std::map<std::tuple<u32, u64, u64>, u64> requests; // group, client, request -> wall
-};
-
 class Host;
 
 class Machine {
 public:
-    Machine(Cluster& cluster, u32 node, std::string name, registry::ServerRole role)
-        : cluster(cluster), node(node), name(std::move(name)), role(role) {}
+    Machine(Cluster& cluster, u32 node, std::string name, registry::ServerRole role, raft::Member self)
+        : cluster(cluster), node(node), name(std::move(name)), role(role), self(self) {}
 
     void start();
     void crash();
@@ -53,6 +46,8 @@ public:
     const u32 node;
     const std::string name;
     const registry::ServerRole role;
+    const raft::Member self; // its server id is what the registry gives it
+    bool registered = false;
     store::KvMemory kv;
     std::vector<raft::RecordToWrite> log; // durable records, in order
     std::shared_ptr<Host> life;
@@ -79,11 +74,15 @@ private:
     void soon(); // the turn's end, a little later
     void carryOut();
     void writeDone();
+    void flushFor(u64 number);
+    net::Address addressOf(ServerId server);
     void tick();
     void flushRows();
     Task<> call(GroupId group, GroupId to, std::string body, u64 token);
     Task<> tell(GroupId group, std::string address, std::string body, u64 token);
+    Task<> frame(ServerId to, std::string body);
     Task<> presence();
+    Task<> makeGroups();
     Task<> bury();
 
     Machine& machine_;
@@ -96,6 +95,8 @@ private:
     std::shared_ptr<bool> replays_; // until the first write is durable: what the log had is applied with it
     raft::Effects effects_;
     std::map<u64, Answer> answers_;
+    std::map<ServerId, u32> framesTo_;
+    std::map<GroupId, Index> seen_; // by the witness
     std::deque<Writing> writing_;
     u64 diskFree_ = 0; // when the disk is done with what it has
     u64 lastToken_ = 0;

@@ -15,9 +15,7 @@ public:
         : options_(options),
           world_(options.seed, options.trace, counts),
           chaos_(draw()),
-          cluster_(world_, options.bugs, static_cast<u16>(2 + world_.random.below(3)),
-                   1 + static_cast<u32>(world_.random.below(3)), 4 + static_cast<u32>(world_.random.below(2)), policy(),
-                   !options.calm && world_.random.oneIn(3)) {}
+          cluster_(world_, options.bugs, shape(), policy(), !options.calm && world_.random.oneIn(3)) {}
     ~Run() {
         for (auto& w : workers_) w->end();
         for (auto& m : cluster_.machines) m->crash();
@@ -53,6 +51,17 @@ private:
         f.crashes = !world_.random.oneIn(5);
         f.crash_busy = some[world_.random.below(4)];
         return f;
+    }
+    Shape shape() {
+        Shape s;
+        s.replicas = world_.random.oneIn(5) ? 1 : 3;
+        s.shards = static_cast<u16>(2 + world_.random.below(3));
+        s.shard_processes = s.replicas == 1 ? 1 + static_cast<u32>(world_.random.below(3)) : 3 + world_.random.oneIn(3);
+        s.services = 4 + static_cast<u32>(world_.random.below(2));
+        const std::size_t kept[] = {2'000, 20'000, 16u << 20};
+        s.keep_bytes = kept[world_.random.below(3)];
+        s.part_bytes = world_.random.oneIn(2) ? 2'000 : 1u << 20;
+        return s;
     }
     static Policy policy() {
         Policy p = geometry::defaultPolicy(4);
@@ -96,18 +105,33 @@ private:
         for (auto& w : workers_) w->end();
         // Messages that are still somewhere arrive, or are too old.
         world_.quiet = false;
+        cluster_.night(false);
         world_.runUntil(world_.now() + 4 * kMinute);
         if (!world_.runUntil([this] { return atRest(cluster_); }, kMinute))
             world_.fail("transactions or messages between shards do not come to an end");
         world_.tell("at rest");
+        agree();
         verifyInvariants(cluster_);
         for (auto& a : arenas_) verifyTree(cluster_, *a);
         world_.quiet = true;
+        cluster_.night(true);
         world_.runUntil(world_.now() + (world_.seed() % 4 == 0 ? 28 * kHour : 4 * kHour));
         world_.quiet = false;
+        cluster_.night(false);
         world_.runUntil(world_.now() + kMinute);
+        agree();
         verifyInvariants(cluster_);
         if (world_.seed() % 4 == 0) verifyNothingLeft(cluster_);
+    }
+
+    void agree() {
+        std::string behind;
+        for (u32 s = 0; s < 60; s++) {
+            behind = whoIsBehind(cluster_);
+            if (behind.empty()) return;
+            world_.runUntil(world_.now() + kSecond);
+        }
+        world_.fail("replicas do not come to the same within a minute: " + behind);
     }
 
     // The roots of the arenas, without faults, by a client of ours.
@@ -182,6 +206,7 @@ private:
         world_.faults = Faults{};
         crew_.night = 0;
         world_.quiet = false;
+        cluster_.night(false);
         cluster_.network.heal();
         cluster_.startAll();
         for (auto& w : workers_) w->begin();

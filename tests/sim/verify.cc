@@ -47,16 +47,32 @@ std::map<std::pair<BlockServiceId, BlockId>, u64> referenced(const store::Reader
 bool atRest(Cluster& cluster) {
     for (const auto& m : cluster.machines)
         if (!m->up()) return false;
-    if (!cluster.machines[1]->life->server().leads(kCoordinatorGroup)) return false;
-    const auto coordinator = cluster.rows(kCoordinatorGroup);
-    if (countOf<cdc::Txns>(coordinator) != 0) return false;
-    for (u16 s = 0; s < cluster.config.shards; s++) {
-        bool leads = false;
-        for (const auto& m : cluster.machines) leads = leads || m->life->server().leads(groupOf(ShardId{s}));
-        if (!leads) return false;
+    for (const GroupId group : cluster.groups())
+        if (!cluster.leaderOf(group)) return false;
+    if (countOf<cdc::Txns>(cluster.rows(kCoordinatorGroup)) != 0) return false;
+    for (u16 s = 0; s < cluster.config.shards; s++)
         if (countOf<shard::Outbox>(cluster.rows(groupOf(ShardId{s}))) != 0) return false;
-    }
     return true;
+}
+
+std::string whoIsBehind(Cluster& cluster) {
+    if (cluster.replicas == 1) return {};
+    for (const GroupId group : cluster.groups()) {
+        const Index last = cluster.witness.last[group.value];
+        for (const raft::Member& member : cluster.membersOf(group)) {
+            const Machine& m = cluster.machineOf(member.server);
+            const std::string who = fmt::format("group {} on {}: ", group.value, m.name);
+            if (!m.up()) return who + "down";
+            const raft::Group* g = m.life->server().group(group);
+            if (!g) return who + "not there";
+            if (g->applied() < last)
+                return who + fmt::format("applied={} of {}, last={} base={} term={} leader={} needs_rows={}", g->applied().value,
+                                         last.value, g->log().last().value, g->log().base().index.value, g->term().value,
+                                         g->leader().server.value, g->needsRows());
+        }
+    }
+    for (const auto& m : cluster.machines) cluster.witness.compare(cluster.world, m->life->server(), m->kv);
+    return {};
 }
 
 void verifyInvariants(Cluster& cluster) {

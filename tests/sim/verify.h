@@ -9,6 +9,8 @@ namespace skua::sim {
 
 // No transaction, no message between shards, no lock.
 bool atRest(Cluster& cluster);
+// Empty: every member of every group has applied all that any member ever had, and has the same rows (it fails if not).
+std::string whoIsBehind(Cluster& cluster);
 // 1, 2, 3, 4, 5, 8, 9, 10; what is referenced is on its services, whole. At rest.
 void verifyInvariants(Cluster& cluster);
 // The tree below the arena's root is what its checker has: names, links, attributes, contents.

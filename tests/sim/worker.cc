@@ -35,7 +35,7 @@ namespace {
 
 client::ClientOptions optionsOf(Cluster& cluster, net::CallerLimits limits) {
     client::ClientOptions o;
-    o.registry = {cluster.registryAddress()};
+    o.registry = cluster.registryAddresses();
     o.client = ClientId{cluster.world.random.next() | 1};
     o.seed = cluster.world.random.next();
     o.limits = limits;
@@ -122,18 +122,41 @@ void Worker::end() {
     life->die();
 }
 
+// While everybody sleeps hours pass quickly.
+u64 Worker::sleeps(u64 until) {
+    const u64 number = ++crew_.naps;
+    crew_.asleep.emplace(until, number);
+    crew_.awake--;
+    world_.quiet = crew_.awake == 0;
+    if (world_.quiet && crew_.asleep.begin()->first > world_.now() + 5 * kMinute)
+        world_.after(0, [this] { cluster_.night(world_.quiet); });
+    return number;
+}
+void Worker::wakes(u64 until, u64 number) {
+    crew_.asleep.erase({until, number});
+    crew_.awake++;
+    world_.quiet = false;
+    if (cluster_.slow) world_.after(0, [this] { cluster_.night(false); });
+}
+
 Task<> Worker::nap(Life life, u64 ns) {
     const bool is_long = ns > 3 * kSecond;
-    if (is_long) {
-        crew_.awake--;
-        world_.quiet = crew_.awake == 0;
-    }
+    const u64 until = world_.now() + ns;
+    const u64 number = is_long ? sleeps(until) : 0;
     auto wait = life->stop.wait(life->clock, ns);
     (void)co_await wait;
-    if (is_long) {
-        crew_.awake++;
-        world_.quiet = false;
+    if (is_long) wakes(until, number);
+    co_return Ok{};
+}
+
+// Until there is something to do.
+Task<> Worker::idles(Life life) {
+    const u64 number = sleeps(~0ull);
+    while (left == 0 && !life->dead) {
+        auto wait = life->stop.wait(life->clock, 10 * kSecond);
+        (void)co_await wait;
     }
+    wakes(~0ull, number);
     co_return Ok{};
 }
 
@@ -160,7 +183,7 @@ Task<> Worker::hand(Life life) {
 Task<> Worker::handWork(Life life) {
     while (!life->dead) {
         if (left == 0) {
-            (void)co_await nap(life, 10 * kSecond);
+            (void)co_await idles(life);
             continue;
         }
         if (crew_.night > world_.now()) {

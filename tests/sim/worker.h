@@ -59,8 +59,10 @@ struct Crew {
     u32 stops = 0;                   // how often a process may still be stopped
     u64 theme = 0;                   // what they are fond of
     std::function<void()> began;     // an operation begins
-    u64 night = 0;                   // everybody sleeps until then
-    bool strict = false;             // nothing fails any more: every answer must come, soon
+    u64 naps = 0;
+    std::set<std::pair<u64, u64>> asleep; // until, number
+    u64 night = 0;                        // everybody sleeps until then
+    bool strict = false;                  // nothing fails any more: every answer must come, soon
     u64 operations = 0;
 };
 
@@ -88,6 +90,9 @@ private:
     Task<> hand(Life life);
     Task<> handWork(Life life);
     Task<> nap(Life life, u64 ns);
+    Task<> idles(Life life);
+    u64 sleeps(u64 until);
+    void wakes(u64 until, u64 number);
     Task<> one(Life life, Arena& arena);
     Task<> verify(Life life, Arena& arena, InodeId dir, std::string name);
 
