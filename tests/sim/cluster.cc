@@ -1,9 +1,5 @@
 #include "tests/sim/cluster.h"
 
-#include <algorithm>
-#include "cdc/messages.h"
-#include "shard/messages.h"
-
 namespace skua::sim {
 
 Cluster::Cluster(World& world, Bugs bugs, const Shape& shape, Policy policy, bool drifting)
@@ -17,11 +13,10 @@ Cluster::Cluster(World& world, Bugs bugs, const Shape& shape, Policy policy, boo
       drifting(drifting) {
     config.cluster = keys.cluster();
     config.shards = shape.shards;
-    config.replicas = replicas == 1 ? 1 : 255; // more than there are: we choose the members (Host::makeGroups)
+    config.replicas = static_cast<u8>(replicas);
     config.policy = std::move(policy);
     auto add = [&](const std::string& name, registry::ServerRole role) {
-        const ServerId id{static_cast<u32>(machines.size() + 1)};
-        machines.push_back(std::make_unique<Machine>(*this, ++nodes, name, role, raft::Member{id, world.random.next() | 1}));
+        machines.push_back(std::make_unique<Machine>(*this, ++nodes, name, role, world.random.next() | 1));
         if (role == registry::ServerRole::kRegistry) machines.back()->address = name + ":1"; // it is in everybody's configuration
     };
     for (u32 i = 0; i < replicas; i++) add("registry-" + std::to_string(i), registry::ServerRole::kRegistry);
@@ -46,46 +41,35 @@ std::vector<GroupId> Cluster::groups() const {
 }
 
 std::vector<raft::Member> Cluster::membersOf(GroupId group) const {
-    std::vector<raft::Member> all;
-    const u32 shards = static_cast<u32>(machines.size()) - 2 * replicas;
+    const Machine* leader = leaderOf(group);
+    return leader ? leader->life->server().group(group)->members().voters : std::vector<raft::Member>();
+}
+
+// Other groups are made by the registry.
+raft::Format Cluster::registryFormat() const {
+    raft::Format format;
+    format.cluster = config.cluster;
+    format.group = kRegistryGroup;
+    format.made = Wall{1};
+    registry::RegistryConfig own = config;
     for (u32 i = 0; i < replicas; i++) {
-        if (group == kRegistryGroup) all.push_back(machines[i]->self);
-        else if (group == kCoordinatorGroup) all.push_back(machines[replicas + i]->self);
-        else all.push_back(machines[2 * replicas + (numberOf(group) + i) % shards]->self);
+        registry::ServerRow row;
+        row.id = ServerId{i + 1};
+        row.name = row.domain = machines[i]->name;
+        row.role = machines[i]->role;
+        row.store = machines[i]->store;
+        format.members.push_back({row.id, row.store});
+        own.registries.push_back(std::move(row));
     }
-    return all;
+    format.config.value = wire::encode(own);
+    return format;
 }
 
-// Groups of one member, but for the registry's own, are made by the registry.
-std::vector<raft::Format> Cluster::formatsFor(const Machine& machine) const {
-    std::vector<raft::Format> all;
-    for (const GroupId group : groups()) {
-        if (replicas == 1 && group != kRegistryGroup) break;
-        const auto members = membersOf(group);
-        if (std::find(members.begin(), members.end(), machine.self) == members.end()) continue;
-        raft::Format format;
-        format.cluster = config.cluster;
-        format.group = group;
-        format.members = members;
-        format.made = Wall{kBegin};
-        if (group == kRegistryGroup) {
-            format.config.value = wire::encode(config);
-        } else if (group == kCoordinatorGroup) {
-            format.config.value = wire::encode(cdc::CoordinatorConfig{config.cluster, config.shards});
-        } else {
-            const ShardId shard{numberOf(group)};
-            format.config.value = wire::encode(shard::ShardConfig{config.cluster, shard, config.shards, config.policy});
-        }
-        all.push_back(std::move(format));
-    }
-    return all;
+Machine& Cluster::machineOf(const raft::Member& member) {
+    for (const auto& m : machines)
+        if (m->store == member.store) return *m;
+    world.fail(fmt::format("nobody has the store of server {}", member.server.value));
 }
-
-bool Cluster::mayRegister(const Machine& machine) const {
-    return machine.self.server == ServerId{1} || machines[machine.self.server.value - 2]->registered;
-}
-
-bool Cluster::allRegistered() const { return machines.back()->registered; }
 
 Machine* Cluster::leaderOf(GroupId group) const {
     Machine* found = nullptr;
@@ -101,8 +85,6 @@ Machine* Cluster::leaderOf(GroupId group) const {
 // --- lives ---------------------------------------------------------------------------------------------------
 
 void Cluster::start() {
-    for (auto& m : machines) m->start();
-    if (!world.runUntil([this] { return allRegistered(); }, 30 * kSecond)) world.fail("the servers did not register within 30 s");
     startAll();
     const bool there = world.runUntil(
         [this] {

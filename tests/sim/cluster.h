@@ -35,11 +35,9 @@ struct Cluster {
     void night(bool begins);
     // --- who is where
     std::vector<GroupId> groups() const;
-    std::vector<raft::Member> membersOf(GroupId group) const;
-    std::vector<raft::Format> formatsFor(const Machine& machine) const;
-    Machine& machineOf(ServerId server) { return *machines.at(server.value - 1); }
-    bool mayRegister(const Machine& machine) const; // one after the other, the first time: ids are known beforehand
-    bool allRegistered() const;
+    std::vector<raft::Member> membersOf(GroupId group) const; // as its leader has it
+    Machine& machineOf(const raft::Member& member);
+    raft::Format registryFormat() const;
     Machine* leaderOf(GroupId group) const;        // of the highest term; null: nobody
     void stop(NodeClock& clock, u32 node, u64 ns); // a process, as by SIGSTOP
     u64 stoppedUntil = 0;                          // the last of them

@@ -89,7 +89,7 @@ void Host::begin() {
     replays_ = std::make_shared<bool>(true);
     raft::ServerOptions options;
     options.seed = world_.random.next();
-    options.store = machine_.self.store;
+    options.store = machine_.store;
     options.process = world_.random.next();
     options.keep_bytes = cluster.keep_bytes;
     options.part_bytes = cluster.part_bytes;
@@ -97,15 +97,14 @@ void Host::begin() {
     server_ = std::make_unique<raft::Server>(
         machine_.kv,
         [this, replays = replays_, &cluster](GroupId g) -> std::unique_ptr<raft::StateMachine> {
-            return watch(world_, cluster.witness, g, machine_.self.store, machineOf(g, cluster.keys), replays);
+            return watch(world_, cluster.witness, g, machine_.store, machineOf(g, cluster.keys), replays);
         },
         std::move(options));
     for (const auto& r : machine_.log) server_->recover(r.kind, r.group, r.payload);
     server_->begin(now(), effects_);
     cluster.network.join(machine_.address, machine_.node, *this);
-    if (machine_.lives == 1)
-        for (const raft::Format& format : cluster.formatsFor(machine_))
-            server_->hostRequest(now(), 0, wire::encode(raft::HostRequest{format}), effects_);
+    if (machine_.lives == 1 && machine_.role == registry::ServerRole::kRegistry)
+        server_->hostRequest(now(), 0, wire::encode(raft::HostRequest{cluster.registryFormat()}), effects_);
     carryOut();
     tick();
     flushRows();
@@ -193,7 +192,7 @@ void Host::carryOut() {
             if (auto host = self.lock(); host && !host->dead_) host->writeDone();
         });
     }
-    machine_.cluster.witness.look(world_, *server_, machine_.self.store, seen_);
+    machine_.cluster.witness.look(world_, *server_, machine_.store, seen_);
     for (auto& f : due.frames) {
         u32& under_way = framesTo_[f.to];
         if (under_way >= kMostFrames) continue;
@@ -262,7 +261,8 @@ void Host::flushFor(u64 number) {
 
 net::Address Host::addressOf(ServerId server) {
     // The registry's own members know each other from their configuration.
-    if (machine_.role == registry::ServerRole::kRegistry) return net::Address{machine_.cluster.machineOf(server).address};
+    if (machine_.role == registry::ServerRole::kRegistry)
+        return net::Address{machine_.cluster.machines.at(server.value - 1)->address};
     return directory_.addressOf(server);
 }
 
@@ -347,39 +347,17 @@ Task<> Host::tell(GroupId group, std::string address, std::string body, u64 toke
     co_return Ok{};
 }
 
-// The last of them says who is in which group; each was told of its groups when it began.
-Task<> Host::makeGroups() {
-    Cluster& cluster = machine_.cluster;
-    if (cluster.replicas == 1 || !cluster.allRegistered()) co_return Ok{};
-    const std::vector<GroupId> groups = cluster.groups();
-    for (const GroupId group : groups) {
-        if (group == kRegistryGroup) continue;
-        registry::SetGroup set;
-        set.group.id = group;
-        set.group.formatted = true;
-        for (const raft::Member& member : cluster.membersOf(group)) set.group.members.push_back(member.server);
-        auto done = co_await registrar_.mutate(kRegistryGroup, set);
-        if (dead_) break;
-        if (!done) world_.fail("the registry refuses the members of a group: " + done.error().message());
-    }
-    co_return Ok{};
-}
-
 // As raft/shell.cc has it.
 Task<> Host::presence() {
     ServerId id;
     Incarnation incarnation;
     while (!dead_) {
         if (id.value == 0) {
-            if (!machine_.cluster.mayRegister(machine_)) {
-                Sleep nap(clock_, 10 * kMillisecond);
-                co_await nap;
-                continue;
-            }
             registry::Register reg;
             reg.name = machine_.name;
             reg.role = machine_.role;
             reg.address.text = machine_.address;
+            reg.store = machine_.store;
             auto reply = co_await registrar_.mutate(kRegistryGroup, reg);
             if (dead_) break;
             if (!reply) {
@@ -389,8 +367,6 @@ Task<> Host::presence() {
             }
             id = reply->id;
             incarnation = reply->incarnation;
-            if (id != machine_.self.server) world_.fail(machine_.name + " was given another server id than expected");
-            if (!std::exchange(machine_.registered, true)) tasks_.spawn(makeGroups());
         }
         registry::Heartbeat beat;
         beat.server = id;

@@ -35,8 +35,8 @@ class Host;
 
 class Machine {
 public:
-    Machine(Cluster& cluster, u32 node, std::string name, registry::ServerRole role, raft::Member self)
-        : cluster(cluster), node(node), name(std::move(name)), role(role), self(self) {}
+    Machine(Cluster& cluster, u32 node, std::string name, registry::ServerRole role, u64 store)
+        : cluster(cluster), node(node), name(std::move(name)), role(role), store(store) {}
 
     void start();
     void crash();
@@ -46,8 +46,7 @@ public:
     const u32 node;
     const std::string name;
     const registry::ServerRole role;
-    const raft::Member self; // its server id is what the registry gives it
-    bool registered = false;
+    const u64 store;
     store::KvMemory kv;
     std::vector<raft::RecordToWrite> log; // durable records, in order
     std::shared_ptr<Host> life;
@@ -82,7 +81,6 @@ private:
     Task<> tell(GroupId group, std::string address, std::string body, u64 token);
     Task<> frame(ServerId to, std::string body);
     Task<> presence();
-    Task<> makeGroups();
     Task<> bury();
 
     Machine& machine_;

@@ -56,11 +56,12 @@ bool atRest(Cluster& cluster) {
 }
 
 std::string whoIsBehind(Cluster& cluster) {
-    if (cluster.replicas == 1) return {};
     for (const GroupId group : cluster.groups()) {
         const Index last = cluster.witness.last[group.value];
-        for (const raft::Member& member : cluster.membersOf(group)) {
-            const Machine& m = cluster.machineOf(member.server);
+        const auto members = cluster.membersOf(group);
+        if (members.size() != cluster.replicas) return fmt::format("group {} has {} members", group.value, members.size());
+        for (const raft::Member& member : members) {
+            const Machine& m = cluster.machineOf(member);
             const std::string who = fmt::format("group {} on {}: ", group.value, m.name);
             if (!m.up()) return who + "down";
             const raft::Group* g = m.life->server().group(group);
