@@ -77,6 +77,25 @@ Result<DataDir> DataDir::open(const std::string& path, const std::string& kind, 
     return dir;
 }
 
+Result<> DataDir::setAside() {
+    TRY(Config format, Config::load(path_ + "/FORMAT"));
+    u64 fresh = 0;
+    while (fresh == 0) fresh = randomFromKernel();
+    format.set("log", toHex(fresh));
+    // The new id first: emptied under the old one, it would forget what it promised under that.
+    TRY_OK(writeDurably(path_ + "/FORMAT", format.text()));
+    log_ = fresh;
+    std::error_code ec;
+    const std::string aside = path_ + "/suspect";
+    std::filesystem::remove_all(aside, ec);
+    std::filesystem::create_directories(aside, ec);
+    for (const char* name : {"log", "rows"}) {
+        std::filesystem::rename(path_ + "/" + name, aside + "/" + name, ec);
+        if (ec) return problem(path_ + "/" + name, "cannot be moved to " + aside + ": " + ec.message());
+    }
+    return Ok{};
+}
+
 DataDir::~DataDir() {
     if (lock_ >= 0) ::close(lock_);
 }

@@ -15,9 +15,13 @@ public:
     DataDir(DataDir&& o) noexcept : path_(std::move(o.path_)), lock_(std::exchange(o.lock_, -1)), log_(o.log_) {}
     ~DataDir();
 
+    const std::string& path() const { return path_; }
     std::string logPath() const { return path_ + "/log"; }
     std::string rowsPath() const { return path_ + "/rows"; }
     u64 logId() const { return log_; }
+    // What is there is not to be relied on: it goes to suspect/ (what was there goes for good), and this is an empty
+    // folder with a new store id, which promised nothing. Nobody may have its files open.
+    Result<> setAside();
 
 private:
     DataDir(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}

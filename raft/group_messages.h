@@ -19,18 +19,6 @@ struct MemberLess {
     }
 };
 
-// Who is in a group. A server that comes back with an empty or suspect store is a new member: its store id is.
-struct Members {
-    std::vector<Member> voters, learners;
-    FIELDS(voters, learners)
-
-    bool votes(const Member& m) const { return std::find(voters.begin(), voters.end(), m) != voters.end(); }
-    bool learns(const Member& m) const { return std::find(learners.begin(), learners.end(), m) != learners.end(); }
-    bool has(const Member& m) const { return votes(m) || learns(m); }
-};
-// 1 to 7 voters, at most 7 learners, nobody twice.
-bool wellFormed(const Members& members);
-
 // --- between members ----------------------------------------------------------------------------------------
 
 // Will you (or: would you, `pre`) vote for me in the message's term? `transfer`: the leader of the term before

@@ -2,7 +2,9 @@
 // one group come with replication.) net::Kind::kHost; only proven servers may send these.
 #pragma once
 
+#include <algorithm>
 #include <variant>
+#include <vector>
 #include "core/base/message.h"
 #include "core/base/result.h"
 #include "core/net/group.h"
@@ -16,6 +18,18 @@ struct Member {
     u64 store = 0; // drawn when the store was made
     FIELDS(server, store)
 };
+
+// Who is in a group. A server that comes back with an empty or suspect store is a new member: its store id is.
+struct Members {
+    std::vector<Member> voters, learners;
+    FIELDS(voters, learners)
+
+    bool votes(const Member& m) const { return std::find(voters.begin(), voters.end(), m) != voters.end(); }
+    bool learns(const Member& m) const { return std::find(learners.begin(), learners.end(), m) != learners.end(); }
+    bool has(const Member& m) const { return votes(m) || learns(m); }
+};
+// 1 to 7 voters, at most 7 learners, nobody twice.
+bool wellFormed(const Members& members);
 
 // Makes a group from nothing, once: idempotent if equal, else Exists.
 struct Format {
@@ -50,6 +64,25 @@ struct HostStatus {
     };
 };
 
-using HostRequest = std::variant<Format, HostStatus>;
+// To who leads the group: one step from the members `was` (else Conflict) to `becomes`: a learner in or out, a learner
+// that has caught up (else Busy) into a voter, or a voter out. Done: it is in the leader's log; the heartbeats say when
+// it is committed.
+struct ChangeGroup {
+    MESSAGE(3, ChangeGroup)
+    GroupId group;
+    Members was, becomes;
+    FIELDS(group, was, becomes)
+    using Reply = Done;
+};
+// To who leads the group: another voter shall lead; store 0: the one that has most. Done: it was told so.
+struct MoveLeader {
+    MESSAGE(4, MoveLeader)
+    GroupId group;
+    Member to;
+    FIELDS(group, to)
+    using Reply = Done;
+};
+
+using HostRequest = std::variant<Format, HostStatus, ChangeGroup, MoveLeader>;
 
 } // namespace skua::raft

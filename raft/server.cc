@@ -102,6 +102,16 @@ void Server::setTrouble(GroupId group, std::string why) {
     if (Replica* g = replicaOf(group)) g->trouble = std::move(why);
 }
 
+bool Server::othersHaveAll() const {
+    for (const auto& [_, g] : groups_) {
+        std::size_t voters = g->applied.members.size();
+        for (const LoggedEntry& entry : g->past.entries())
+            if (auto members = membersOf(entry)) voters = members->voters.size();
+        if (voters < 2) return false;
+    }
+    return !groups_.empty();
+}
+
 bool Server::anyTrouble() const {
     return std::any_of(groups_.begin(), groups_.end(), [](const auto& g) { return !g.second->trouble.empty(); });
 }
@@ -273,7 +283,34 @@ void Server::hostRequest(Moment now, u64 token, std::string_view body, Effects& 
         out.host_replies.push_back({token, wire::encode(status)});
         return;
     }
-    makeGroup(now, token, std::move(std::get<Format>(request)), out);
+    if (auto* format = std::get_if<Format>(&request)) return makeGroup(now, token, std::move(*format), out);
+    Error refused;
+    if (auto* change = std::get_if<ChangeGroup>(&request)) refused = changeGroup(now, *change, out);
+    else if (auto* move = std::get_if<MoveLeader>(&request)) refused = moveLeader(now, *move, out);
+    if (refused.code == Code::Ok) out.host_replies.push_back({token, std::string()});
+    else out.host_replies.push_back({token, std::move(refused)});
+}
+
+Error Server::changeGroup(Moment now, const ChangeGroup& change, Effects& out) {
+    Replica* g = find(change.group);
+    if (!g || !g->group) return {Code::Unavailable, "the group is not here"};
+    if (!g->leading) return Error::notLeader(g->group->leader().server);
+    if (g->group->members() != change.was) return {Code::Conflict, "its members are others by now"};
+    return step(now, *g, ChangeMembers{change.becomes}, out);
+}
+
+Error Server::moveLeader(Moment now, const MoveLeader& move, Effects& out) {
+    Replica* g = find(move.group);
+    if (!g || !g->group) return {Code::Unavailable, "the group is not here"};
+    if (!g->leading) return Error::notLeader(g->group->leader().server);
+    return step(now, *g, Transfer{move.to}, out);
+}
+
+std::vector<GroupMembers> Server::ledMembers() const {
+    std::vector<GroupMembers> all;
+    for (const auto& [id, g] : groups_)
+        if (g->leading) all.push_back({id, {g->applied.members, g->applied.learners}, g->applied.configuration});
+    return all;
 }
 
 void Server::makeGroup(Moment now, u64 token, Format format, Effects& out) {

@@ -87,6 +87,12 @@ struct ServerOptions {
     std::function<Monotonic()> clock;
 };
 
+struct GroupMembers {
+    GroupId group;
+    Members members;
+    Index configuration; // of the entry that made them so
+};
+
 class Server {
 public:
     using Factory = std::function<std::unique_ptr<StateMachine>(GroupId)>; // null: not a group of this host
@@ -102,6 +108,9 @@ public:
     void setTrouble(GroupId group, std::string why);
     // The same for every group that is in the log or has rows: nothing can be appended to a damaged log.
     void setTroubleOfAll(const std::string& why);
+    void discover(); // groups that have rows only
+    // Every group that is here has other members, and there is one: what is lost here is not lost.
+    bool othersHaveAll() const;
     // Some group is down: its entries are in the log only, which must be kept.
     bool anyTrouble() const;
     void begin(Moment now, Effects& out);
@@ -127,7 +136,8 @@ public:
     std::map<GroupId, Index> lastIndexes() const;
     bool applied(const std::map<GroupId, Index>& indexes) const;
     bool leads(GroupId group) const;
-    const Group* group(GroupId id) const; // null: not here, or down
+    std::vector<GroupMembers> ledMembers() const; // of the groups that we lead, as committed
+    const Group* group(GroupId id) const;         // null: not here, or down
     // Of writes: what was given out, and what is durable.
     u64 lastWrite() const { return lastWrite_; }
     u64 durableWrite() const { return durableWrite_; }
@@ -197,7 +207,6 @@ private:
     Replica* find(GroupId id);
     Member selfIn(const Members& members) const;
     void openGroup(Moment now, Replica& g, const Member& self, GroupLog log, const LogBase& rows, bool needs_rows = false);
-    void discover(); // groups that have rows
     Time timeOf(const Replica& g, Moment now) const;
     // groups (server_group.cc)
     Error step(Moment now, Replica& g, Input input, Effects& out);
@@ -218,6 +227,8 @@ private:
     void snapshotsTick(Moment now, Effects& out);
     void sendSnapshot(const Member& from, const Member& to, GroupId group, u64 number, decltype(SnapshotMessage::body) body);
     void forget(Replica& g, Index up_to); // of proposed: it is applied
+    Error changeGroup(Moment now, const ChangeGroup& change, Effects& out);
+    Error moveLeader(Moment now, const MoveLeader& move, Effects& out);
     void makeGroup(Moment now, u64 token, Format format, Effects& out);
     Error append(Moment now, Replica& g, Entry entry, Effects& out);
     void query(Moment now, Replica& g, Parked question, bool confirmed, Effects& out);

@@ -61,6 +61,17 @@ public:
             }));
         if (!log_->trouble().empty()) {
             log::error("log damaged {}", log_->trouble());
+            server_->discover();
+            // What was promised may be lost with it: as a new store it has promised nothing, and the others have all.
+            if (server_->othersHaveAll()) {
+                log_.reset();
+                server_.reset();
+                kv_.reset();
+                TRY_OK(dir_.setAside());
+                log::warn("set aside in {}/suspect; beginning anew as another member, the others have all of it", dir_.path());
+                TRY_OK(open());
+                return Ok{};
+            }
             // One member: nobody else has what was lost. The group stays down rather than forget a promise.
             // Nor can the others go on: nothing is appended behind damage.
             server_->setTroubleOfAll("its log is damaged (" + log_->trouble() + "); see docs/failures.md");
@@ -319,6 +330,7 @@ private:
         framesTo_[to]--;
         if (!taken) {
             peerLost_ = true;
+            if (auto at = peers_.find(to); at != peers_.end() && at->second == address) peers_.erase(at);
             log::debug("frame lost to={} why=\"{}\"", to.value, taken.error().message());
         }
         co_return Ok{};
@@ -349,6 +361,7 @@ private:
             Sleep nap(ring_, kTickNs);
             co_await nap;
             server_->tick(now(), effects_);
+            noteLeads();
             if (log_->wantsMark() && ring_.now().value - lastAppend_.value >= 50 * kMillisecond) {
                 auto marked = co_await log_->markSynced();
                 if (!marked) log::warn("log mark failed why=\"{}\"", marked.error().message());
@@ -413,6 +426,7 @@ private:
             beat.wall = ring_.wall();
             for (const auto& [group, _] : server_->appliedIndexes())
                 if (server_->leads(group)) beat.leads.push_back(group);
+            beat.groups = otherThanMapped();
             auto heard = co_await caller_.query(kRegistryGroup, beat);
             if (!heard) {
                 const Code code = heard.error().code;
@@ -427,6 +441,19 @@ private:
             (void)co_await due;
         }
         co_return Ok{};
+    }
+    // Groups that we lead whose members the map does not have.
+    std::vector<registry::GroupRow> otherThanMapped() const {
+        std::vector<registry::GroupRow> others;
+        for (const GroupMembers& led : server_->ledMembers()) {
+            for (const registry::GroupRow& row : directory_.map().groups) {
+                if (row.id != led.group || row.configuration >= led.configuration.value) continue;
+                if (row.members == led.members.voters && row.learners == led.members.learners) continue;
+                others.push_back({led.group, led.members.voters, led.members.learners, true, led.configuration.value, {}});
+            }
+            if (others.size() == 64) break; // the next ones go with the next
+        }
+        return others;
     }
     // Whoever asks the registry shall know at once who leads.
     void noteLeads() {

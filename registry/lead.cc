@@ -45,6 +45,8 @@ void Registry::lead(const store::Reader& r, raft::Time now, raft::Leader& leader
         assignGroups(r, meta, now, leader);
         if (formatGroups(r, meta, now, leader)) settled_ = meta.version;
     }
+    mendGroups(r, now, leader);
+    spreadLeaders(r, now, leader);
     judgeDisks(r, meta, now, leader);
 }
 
@@ -110,6 +112,11 @@ bool Registry::formatGroups(const store::Reader& r, const Meta& meta, raft::Time
 }
 
 void Registry::heard(const store::Reader&, raft::Time now, u64 token, const Result<std::string>& reply, raft::Leader&) {
+    for (auto& [_, t] : mending_) {
+        if (t.token != token) continue;
+        t.token = 0;
+        t.not_before = Age{now.age.value + kRetryMendNs};
+    }
     for (auto& [_, t] : telling_) {
         if (t.token != token) continue;
         t.token = 0;

@@ -28,7 +28,8 @@ struct ServerRow {
     std::string domain;      // failure domain
     Incarnation incarnation; // of the process: raised by each registration
     u64 store = 0;           // drawn when its data folder was made; another one: it has come back empty
-    FIELDS(id, name, role, address, domain, incarnation, store)
+    ServerId replaced_by;    // by a human's word: its groups move there
+    FIELDS(id, name, role, address, domain, incarnation, store, replaced_by)
 };
 struct DiskRow {
     BlockServiceId id;
@@ -117,8 +118,9 @@ struct Heartbeat {
     Incarnation incarnation;
     std::vector<DiskHint> disks;
     std::vector<GroupId> leads;
-    Wall wall; // the sender's: over 10 minutes off is refused
-    FIELDS(server, incarnation, disks, leads, wall)
+    Wall wall;                    // the sender's: over 10 minutes off is refused
+    std::vector<GroupRow> groups; // of those it leads: whose members the map does not have
+    FIELDS(server, incarnation, disks, leads, wall, groups)
     struct Reply {
         MapVersion version;
         FIELDS(version)
@@ -158,6 +160,14 @@ struct SetGroup {
     FIELDS(group)
     using Reply = Done;
 };
+// A human's word: the groups of a metadata server move to another one of its role; one that holds some of them takes the
+// rest. `with` 0: they stay after all. It is dropped from the map once it is in no group.
+struct ReplaceServer {
+    MESSAGE(8, ReplaceServer)
+    ServerId id, with;
+    FIELDS(id, with)
+    using Reply = Done;
+};
 
 // The leader's own proposals.
 struct Decide {
@@ -166,8 +176,15 @@ struct Decide {
     FIELDS(disks)
     using Reply = Done;
 };
+struct DropServer {
+    MESSAGE(33, DropServer) // it was replaced, and is in no group any more
+    ServerId id;
+    FIELDS(id)
+    using Reply = Done;
+};
 
-using Request = std::variant<Register, RegisterDisk, Heartbeat, GetMap, SetDisk, SetDefaultPolicy, SetGroup, Decide>;
+using Request = std::variant<Register, RegisterDisk, Heartbeat, GetMap, SetDisk, SetDefaultPolicy, SetGroup, ReplaceServer,
+                             Decide, DropServer>;
 
 // Format's config for the registry's own group.
 struct RegistryConfig {

@@ -8,6 +8,7 @@ namespace skua::registry {
 namespace {
 template <class T>
 constexpr bool kLogged = !std::is_same_v<T, GetMap> && !std::is_same_v<T, Heartbeat>;
+bool leadersOwn(const Request& r) { return std::holds_alternative<Decide>(r) || std::holds_alternative<DropServer>(r); }
 } // namespace
 
 Meta metaOf(const store::Reader& r) { return Metas::get(r, {}).value_or(Meta{}); }
@@ -67,7 +68,7 @@ raft::StateMachine::Class Registry::classify(std::string_view body) const {
 Result<> Registry::admit(const store::Reader&, raft::Time, const raft::Command& c) {
     Request request;
     if (!wire::decode(c.body, request)) return Error(Code::Invalid, "the request does not decode");
-    if (std::holds_alternative<Decide>(request) && !c.own) return Error(Code::NotPermitted, "only a registry's leader decides");
+    if (leadersOwn(request) && !c.own) return Error(Code::NotPermitted, "only a registry's leader decides");
     const bool ofServers = std::holds_alternative<Register>(request) || std::holds_alternative<RegisterDisk>(request) ||
                            std::holds_alternative<SetGroup>(request);
     if (ofServers && !c.server) return Error(Code::NotPermitted, "only a server of this cluster may register");
@@ -80,7 +81,7 @@ void Registry::apply(store::Transaction& t, raft::Time now, const raft::Command&
         out.answer = raft::Answer{Code::Invalid, {}};
         return;
     }
-    if (std::holds_alternative<Decide>(request) && !c.own) {
+    if (leadersOwn(request) && !c.own) {
         out.answer = raft::Answer{Code::NotPermitted, {}};
         return;
     }
@@ -114,7 +115,7 @@ std::optional<raft::Answer> Registry::query(const store::Reader& r, raft::Time n
     return raft::Answer{{}, wire::encode(reply)};
 }
 
-raft::Answer Registry::tell(const store::Reader& r, raft::Time now, const raft::Command& c, raft::Leader&) {
+raft::Answer Registry::tell(const store::Reader& r, raft::Time now, const raft::Command& c, raft::Leader& leader) {
     Request request;
     if (!wire::decode(c.body, request) || !std::holds_alternative<Heartbeat>(request)) return {Code::Invalid, {}};
     const auto& beat = std::get<Heartbeat>(request);
@@ -125,7 +126,8 @@ raft::Answer Registry::tell(const store::Reader& r, raft::Time now, const raft::
     const u64 off = beat.wall > now.wall ? beat.wall.value - now.wall.value : now.wall.value - beat.wall.value;
     if (beat.wall.value != 0 && off > kMostWallOff)
         return {Error(Code::NotPermitted, "this server's clock is over 10 minutes off; set it"), {}};
-    if (beat.disks.size() > 4096 || beat.leads.size() > 8192) return {Error(Code::TooLarge, "a heartbeat is too large"), {}};
+    if (beat.disks.size() > 4096 || beat.leads.size() > 8192 || beat.groups.size() > 64)
+        return {Error(Code::TooLarge, "a heartbeat is too large"), {}};
     Heard& heard = heard_[beat.server];
     heard.at = now.age;
     heard.incarnation = beat.incarnation;
@@ -138,6 +140,7 @@ raft::Answer Registry::tell(const store::Reader& r, raft::Time now, const raft::
         d.told = told;
         if (told.up) d.up_at = now.age;
     }
+    for (const GroupRow& told : beat.groups) noteMembers(r, told, leader);
     Heartbeat::Reply reply;
     reply.version = metaOf(r).version;
     return {{}, wire::encode(reply)};
@@ -188,6 +191,8 @@ void Registry::stopped() {
     heard_.clear();
     telling_.clear();
     assigned_.clear();
+    mending_.clear();
+    leadsAt_ = mendedAt_ = {};
     decidedAt_ = {};
     waiting_.clear();
     settled_ = {};

@@ -15,6 +15,8 @@
 namespace skua::registry {
 
 inline constexpr u64 kRetryFormatNs = 500 * kMillisecond;
+inline constexpr u64 kRetryMendNs = 200 * kMillisecond;
+inline constexpr u64 kSpreadLeadersNs = 5 * kSecond;
 inline constexpr u64 kMostWallOff = 10 * kMinute;
 
 class Registry final : public raft::StateMachine {
@@ -49,6 +51,11 @@ private:
     };
     void assignGroups(const store::Reader& r, const Meta& meta, raft::Time now, raft::Leader& leader);
     bool formatGroups(const store::Reader& r, const Meta& meta, raft::Time now, raft::Leader& leader);
+    // members.cc
+    void noteMembers(const store::Reader& r, const GroupRow& told, raft::Leader& leader);
+    void mendGroups(const store::Reader& r, raft::Time now, raft::Leader& leader);
+    void spreadLeaders(const store::Reader& r, raft::Time now, raft::Leader& leader);
+    std::optional<ServerRow> leaderOf(const store::Reader& r, GroupId group, Age now) const;
     void judgeDisks(const store::Reader& r, const Meta& meta, raft::Time now, raft::Leader& leader);
     std::vector<DiskHint> diskHints(const store::Reader& r, Age now) const;
     std::vector<ServerHint> serverHints(const store::Reader& r, Age now) const;
@@ -57,7 +64,8 @@ private:
     std::map<ServerId, Heard> heard_;
     std::map<std::pair<GroupId, ServerId>, Telling> telling_;
     std::map<GroupId, MapVersion> assigned_; // proposed at this version, not applied yet
-    Age decidedAt_;
+    std::map<GroupId, Telling> mending_;     // the leader of a group was told to change its members, or to hand over
+    Age decidedAt_, leadsAt_, mendedAt_;
     Age startedAt_;
     std::set<BlockServiceId> waiting_; // silent, and too many domains are: said once
     MapVersion settled_;               // every group of this version has members, all formatted

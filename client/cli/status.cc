@@ -35,23 +35,26 @@ std::string roleName(registry::ServerRole role) {
 }
 
 struct GroupFacts {
-    u64 term = 0;
+    u64 term = 0, last = 0; // the leader's
     std::string trouble;
+    std::map<u32, u64> applied; // by server
 };
 
 // Terms and troubles are told to servers only: who holds the cluster's key may ask. By group.
-Task<std::map<u32, GroupFacts>> askHosts(net::Pool& pool, std::vector<net::Address> hosts) {
+Task<std::map<u32, GroupFacts>> askHosts(net::Pool& pool, std::vector<registry::ServerRow> hosts) {
     std::map<u32, GroupFacts> all;
     for (const auto& host : hosts) {
         net::Message message;
         message.kind = net::Kind::kHost;
         message.body = wire::encode(raft::HostRequest{raft::HostStatus{}});
-        auto answer = co_await pool.call(host, std::move(message), 2 * kSecond);
+        auto answer = co_await pool.call(host.address, std::move(message), kSecond);
         raft::HostStatus::Reply reply;
         if (!answer || !wire::decode(answer->body, reply)) continue;
         for (const auto& g : reply.groups) {
             auto& facts = all[g.group.value];
             if (g.leading || facts.term == 0) facts.term = g.term.value;
+            facts.last = std::max(facts.last, g.last.value);
+            facts.applied[host.id.value] = g.applied.value;
             if (!g.trouble.empty()) facts.trouble = g.trouble;
         }
     }
@@ -63,15 +66,32 @@ std::map<u32, GroupFacts> groupFacts(client::Process& process) {
     if (path.empty()) return {};
     auto keys = net::Keys::load(path);
     if (!keys) return {};
-    std::vector<net::Address> hosts;
+    std::vector<registry::ServerRow> hosts;
     for (const auto& s : process.client().cluster.map().servers)
         if (s.role == registry::ServerRole::kRegistry || s.role == registry::ServerRole::kCoordinator ||
             s.role == registry::ServerRole::kShard)
-            hosts.push_back(s.address);
+            hosts.push_back(s);
     net::Pool pool(process.ring(), net::Credentials::server(*keys, "skua status"));
     auto all = process.run(askHosts(pool, hosts));
     (void)process.run(pool.stop());
     return all;
+}
+
+// "shard 0: shard-1 leads in term 3; lag shard-0 0, shard-2 away". One member that leads says nothing.
+std::string groupLine(const nlohmann::json& g) {
+    if (g["leader"].get<std::string>().empty() || (g["members"].size() == 1 && g["learners"].get<u64>() == 0)) return {};
+    std::string text = g["kind"].get<std::string>() + " " + std::to_string(g["id"].get<u64>()) + ": " +
+                       g["leader"].get<std::string>() + " leads";
+    if (!g["term"].is_null()) text += " in term " + std::to_string(g["term"].get<u64>());
+    const char* between = "; lag ";
+    if (g.contains("lag"))
+        for (const auto& [server, lag] : g["lag"].items()) {
+            if (server == g["leader"].get<std::string>()) continue;
+            text += between + server + " " + (lag.is_null() ? "unknown" : std::to_string(lag.get<u64>()));
+            between = ", ";
+        }
+    if (const u64 n = g["learners"].get<u64>()) text += "; " + std::to_string(n) + " catching up";
+    return text + "\n";
 }
 
 Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts, std::vector<MountPoint> mounts, bool& healthy) {
@@ -129,14 +149,18 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
                 leader = nameOf(m.server);
         }
         led += !leader.empty();
-        nlohmann::json one = {{"kind", kindName(g.id)},
-                              {"id", numberOf(g.id)},
-                              {"leader", leader},
-                              {"members", members},
-                              {"formatted", g.formatted}};
+        nlohmann::json one = {{"kind", kindName(g.id)}, {"id", numberOf(g.id)},          {"leader", leader},
+                              {"members", members},     {"learners", g.learners.size()}, {"formatted", g.formatted}};
         if (auto f = facts.find(g.id.value); f != facts.end()) {
             one["term"] = f->second.term;
             one["trouble"] = f->second.trouble;
+            one["lag"] =
+                nlohmann::json::object(); // entries of the log that each member has not applied; null: it does not answer
+            for (const raft::Member& m : g.members) {
+                auto applied = f->second.applied.find(m.server.value);
+                if (applied == f->second.applied.end()) one["lag"][nameOf(m.server)] = nullptr;
+                else one["lag"][nameOf(m.server)] = f->second.last - std::min(f->second.last, applied->second);
+            }
         } else {
             one["term"] = nullptr; // only servers are told
         }
@@ -175,6 +199,7 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
         if (!d["up"].get<bool>())
             text += "disk " + std::to_string(d["id"].get<u64>()) + " of " + d["server"].get<std::string>() + ": " +
                     d["state"].get<std::string>() + ", silent\n";
+    for (const auto& g : out["groups"]) text += groupLine(g);
     for (const auto& g : out["groups"])
         if (g["leader"].get<std::string>().empty())
             text += "group " + g["kind"].get<std::string>() + " " + std::to_string(g["id"].get<u64>()) + " has no leader" +

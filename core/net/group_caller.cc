@@ -62,6 +62,11 @@ Task<Result<GroupReply>> GroupCaller::once(GroupId group, GroupRequest request, 
             if (members.size() > 16) break;
             continue;
         }
+        if (reply.error.code == Code::Unavailable) { // it does not have the group, or not yet: perhaps another one has
+            leader_.erase(group.value);
+            last = reply.error;
+            continue;
+        }
         leader_[group.value] = to;
         hung_.erase(group.value);
         if (reply.age.value != 0) heard_[group.value] = Heard{reply.age, clock_.now()};

@@ -1,5 +1,7 @@
 // The registry's machine: registration, fencing, groups, heartbeats, silence.
 #include <gtest/gtest.h>
+#include <algorithm>
+#include <map>
 #include "core/net/group_caller.h"
 #include "core/store/kv_memory.h"
 #include "raft/messages.h"
@@ -288,6 +290,126 @@ TEST_F(RegistryTest, AClockThatIsFarOffIsRefused) {
     h.incarnation = s.incarnation;
     h.wall = Wall{now().wall.value + kHour};
     EXPECT_EQ(ask(h).code(), Code::NotPermitted);
+}
+
+// A cluster of three servers of shards, whose first leads all groups; what a group's leader is told happens at once.
+class RegistryMembersTest : public RegistryTest {
+protected:
+    RegistryMembersTest() {
+        Meta meta = *Metas::get(kv, {});
+        meta.config.replicas = 3;
+        store::Transaction t(kv);
+        Metas::put(t, {}, meta);
+        EXPECT_TRUE(kv.write(t.writes()));
+        for (u64 i = 0; i < 3; i++) registered("shard-" + std::to_string(i), 100 + i);
+        for (u64 i = 0; i < 3; i++) registered("cdc-" + std::to_string(i), 200 + i, ServerRole::kCoordinator);
+        lead();
+        for (auto& t : std::exchange(leader.told, {}))
+            machine.heard(kv, now(), t.token, Result<std::string>(std::string()), leader);
+        lead();
+    }
+    Register::Reply registered(const std::string& name, u64 store, ServerRole role = ServerRole::kShard) {
+        Register r;
+        r.name = name;
+        r.role = role;
+        r.store = store;
+        auto reply = ask(r).value();
+        byName[name] = reply;
+        return reply;
+    }
+    // The group's leader says what it has, or that it leads.
+    void beats(const std::string& name, std::vector<GroupRow> groups = {}) {
+        Heartbeat h;
+        h.server = byName[name].id;
+        h.incarnation = byName[name].incarnation;
+        h.leads = {kGroup};
+        h.groups = std::move(groups);
+        h.wall = now().wall;
+        EXPECT_TRUE(ask(h));
+        for (auto body : std::exchange(leader.proposals, {})) EXPECT_EQ(applied(body, true).error.code, Code::Ok);
+    }
+    // One step: what the leader is told is done, and comes back.
+    bool step(const std::string& leads) {
+        age += kSecond;
+        beats(leads);
+        leader.told.clear();
+        lead();
+        for (auto& t : std::exchange(leader.told, {})) {
+            machine.heard(kv, now(), t.token, Result<std::string>(std::string()), leader);
+            raft::HostRequest request;
+            EXPECT_TRUE(wire::decode(t.body, request));
+            auto* change = std::get_if<raft::ChangeGroup>(&request);
+            if (!change || change->group != kGroup) continue;
+            EXPECT_EQ(change->was, (raft::Members{group().members, group().learners}));
+            GroupRow row;
+            row.id = kGroup;
+            row.members = change->becomes.voters;
+            row.learners = change->becomes.learners;
+            row.configuration = ++configuration;
+            beats(leads, {row});
+            return true;
+        }
+        return false;
+    }
+    GroupRow group() { return *Groups::get(kv, {kGroup}); }
+    std::vector<u64> stores() {
+        std::vector<u64> all;
+        for (const raft::Member& m : group().members) all.push_back(m.store);
+        std::sort(all.begin(), all.end());
+        return all;
+    }
+
+    static constexpr GroupId kGroup = groupOf(ShardId{0});
+    std::map<std::string, Register::Reply> byName;
+    u64 configuration = 1;
+};
+
+TEST_F(RegistryMembersTest, AServerThatCameBackEmptyTakesItsPlaceAgainStepByStep) {
+    EXPECT_EQ(stores(), (std::vector<u64>{100, 101, 102}));
+    EXPECT_FALSE(step("shard-1"));
+    registered("shard-0", 777);
+    ASSERT_TRUE(step("shard-1"));
+    EXPECT_EQ(group().learners.size(), 1u);
+    EXPECT_EQ(stores(), (std::vector<u64>{100, 101, 102})); // a voter goes only when another has come
+    ASSERT_TRUE(step("shard-1"));
+    EXPECT_EQ(stores(), (std::vector<u64>{100, 101, 102, 777}));
+    ASSERT_TRUE(step("shard-1"));
+    EXPECT_EQ(stores(), (std::vector<u64>{101, 102, 777}));
+    EXPECT_FALSE(step("shard-1"));
+    EXPECT_TRUE(problems(kv).empty());
+}
+
+TEST_F(RegistryMembersTest, ALearnerThatLostItsStoreOnceMoreGoes) {
+    registered("shard-0", 777);
+    ASSERT_TRUE(step("shard-1"));
+    registered("shard-0", 778);
+    ASSERT_TRUE(step("shard-1"));
+    EXPECT_TRUE(group().learners.empty());
+    for (int i = 0; i < 3; i++) ASSERT_TRUE(step("shard-1"));
+    EXPECT_EQ(stores(), (std::vector<u64>{101, 102, 778}));
+}
+
+TEST_F(RegistryMembersTest, AReplacedServerIsDroppedFromTheMapWhenItIsInNoGroup) {
+    registered("shard-3", 103);
+    ReplaceServer replace{byName["shard-0"].id, byName["shard-3"].id};
+    ASSERT_TRUE(ask(replace));
+    EXPECT_EQ(ask(ReplaceServer{byName["shard-0"].id, byName["shard-0"].id}).code(), Code::Invalid);
+    EXPECT_EQ(ask(ReplaceServer{byName["shard-0"].id, byName["cdc-0"].id}).code(), Code::Invalid);
+    EXPECT_EQ(ask(DropServer{byName["shard-0"].id}).code(), Code::NotPermitted); // only the leader's own
+    for (int i = 0; i < 3; i++) ASSERT_TRUE(step("shard-1"));
+    EXPECT_EQ(stores(), (std::vector<u64>{101, 102, 103}));
+    EXPECT_TRUE(Servers::has(kv, {byName["shard-0"].id})); // the other shard's group has it still
+}
+
+TEST_F(RegistryMembersTest, AnOlderMembershipIsNotTakenForTheNewest) {
+    registered("shard-0", 777);
+    ASSERT_TRUE(step("shard-1"));
+    GroupRow old;
+    old.id = kGroup;
+    old.members = {{byName["shard-1"].id, 101}};
+    old.configuration = 1;
+    beats("shard-1", {old});
+    EXPECT_EQ(group().members.size(), 3u);
 }
 
 TEST_F(RegistryTest, BytesThatAreNoRequestAreRefused) {
