@@ -8,6 +8,7 @@ Cluster::Cluster(World& world, Bugs bugs, const Shape& shape, Policy policy, boo
       keys(ClusterId{77}, MacKey{1, 2, 3}),
       bugs(bugs),
       replicas(shape.replicas),
+      pace(shape.pace),
       keep_bytes(shape.keep_bytes),
       part_bytes(shape.part_bytes),
       drifting(drifting) {
@@ -84,18 +85,26 @@ Machine* Cluster::leaderOf(GroupId group) const {
 
 // --- lives ---------------------------------------------------------------------------------------------------
 
-void Cluster::start() {
+void Cluster::start(const Faults& faults) {
+    world.faults = faults;
     startAll();
-    const bool there = world.runUntil(
-        [this] {
-            for (const auto& service : services)
-                if (service->service.value == 0) return false;
-            for (const GroupId group : groups())
-                if (!leaderOf(group)) return false;
-            return true;
-        },
-        30 * kSecond);
-    if (!there) world.fail("the cluster did not start within 30 s");
+    for (u64 n = 1 + world.random.below(3); faults.crashes && n > 0; n--)
+        world.after(world.random.below(10 * kSecond), [this] {
+            if (world.faults.crashes) crashOne();
+        });
+    const bool there = world.runUntil([this] { return allThere(); }, faults.crashes ? 10 * kMinute : 30 * kSecond);
+    if (!there) world.fail("the cluster did not start in time");
+    world.faults = Faults{};
+    startAll();
+    if (!world.runUntil([this] { return allThere(); }, 30 * kSecond)) world.fail("the cluster did not stay there for 30 s");
+}
+
+bool Cluster::allThere() const {
+    for (const auto& service : services)
+        if (service->service.value == 0) return false;
+    for (const GroupId group : groups())
+        if (!leaderOf(group)) return false;
+    return true;
 }
 
 void Cluster::night(bool begins) {
@@ -120,13 +129,36 @@ void Cluster::crashOne() {
     else fell(*services[which - machines.size()]);
 }
 
+GroupId Cluster::anyGroup() {
+    const auto all = groups();
+    return all[world.random.below(all.size())];
+}
+
+void Cluster::crashLeader() {
+    Machine* leader = leaderOf(anyGroup());
+    if (!leader) return;
+    world.count("fault crash of a leader");
+    fell(*leader);
+}
+
+void Cluster::crashGroup() {
+    const auto members = membersOf(anyGroup());
+    const bool all = world.random.oneIn(2);
+    if (members.size() < 2) return;
+    world.count(all ? "fault crash of a whole group" : "fault crash of a majority");
+    const u64 spared = all ? members.size() : world.random.below(members.size());
+    for (std::size_t i = 0; i < members.size(); i++)
+        if (i != spared) fell(machineOf(members[i]));
+}
+
 template <class Process>
 void Cluster::fell(Process& process) {
     if (!process.up()) return;
     world.count("fault crash of " + process.name.substr(0, process.name.find('-')));
     process.crash();
-    const u64 back =
+    u64 back =
         world.random.oneIn(4) ? world.random.between(5 * kSecond, 40 * kSecond) : world.random.between(kMillisecond, 3 * kSecond);
+    if (world.random.oneIn(20)) back = world.random.between(kMinute, 10 * kMinute);
     world.after(back, [&process] { process.start(); });
 }
 
@@ -142,6 +174,13 @@ void Cluster::fellSoon(Process& process) {
 void Cluster::busy(Machine& machine) { fellSoon(machine); }
 void Cluster::busy(BlockModel& service) { fellSoon(service); }
 
+bool Cluster::fellInstalling(Machine& machine) {
+    if (!world.faults.crashes || !world.random.oneIn(8)) return false;
+    world.count("fault crash while a snapshot is installed");
+    fell(machine);
+    return true;
+}
+
 void Cluster::stop(NodeClock& clock, u32 node, u64 ns) {
     const u64 until = world.now() + ns;
     clock.stopUntil(until);
@@ -156,6 +195,38 @@ void Cluster::cutOne() {
     world.tell("link cut from={} to={}", a, b);
     network.cut(a, b, until);
     if (world.random.oneIn(2)) network.cut(b, a, until);
+}
+
+// A leader that hears nobody, is heard by nobody, or neither; for so long, sometimes, that the others' logs begin behind it.
+void Cluster::cutLeader() {
+    const GroupId group = anyGroup();
+    Machine* leader = leaderOf(group);
+    if (!leader || replicas == 1) return;
+    const u64 how = world.random.below(4);
+    const u64 most = world.random.oneIn(4) ? 5 * kMinute : 20 * kSecond;
+    const u64 until = world.now() + world.random.between(100 * kMillisecond, most);
+    world.tell("{} is cut off from group {} how={}", leader->name, group.value, how);
+    world.count(how == 0 ? "fault leader hears nobody" : how == 1 ? "fault leader is not heard" : "fault leader cut off");
+    for (const raft::Member& member : membersOf(group)) {
+        const u32 other = machineOf(member).node;
+        if (other == leader->node) continue;
+        if (how != 1) network.cut(other, leader->node, until);
+        if (how != 0) network.cut(leader->node, other, until);
+    }
+}
+
+void Cluster::stopOne() {
+    Machine& m = *machines[world.random.below(machines.size())];
+    if (!m.up()) return;
+    world.count("fault metadata process stopped");
+    m.life->stop(world.now() + world.random.between(100 * kMillisecond, world.random.oneIn(4) ? kMinute : 5 * kSecond));
+}
+
+void Cluster::jumpWall() {
+    Machine& m = *machines[world.random.below(machines.size())];
+    if (!m.up()) return;
+    world.count("fault wall clock jumped");
+    m.life->setWall(static_cast<i64>(world.random.below(60 * kSecond)) - static_cast<i64>(30 * kSecond));
 }
 
 Machine& Cluster::hostOf(GroupId group) {

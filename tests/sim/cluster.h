@@ -6,13 +6,14 @@
 
 namespace skua::sim {
 
-inline constexpr u64 kSlower = 100; // at night
+inline constexpr u64 kSlower = 400; // at night
 
 struct Shape {
     u32 replicas = 3; // of each group
     u16 shards = 2;
     u32 shard_processes = 3; // at least `replicas`
     u32 services = 4;
+    u64 pace = 1; // heartbeats and elections are so many times slower than in production
     std::size_t keep_bytes = 16u << 20, part_bytes = 1u << 20; // raft::ServerOptions
 };
 
@@ -20,17 +21,24 @@ struct Cluster {
     Cluster(World& world, Bugs bugs, const Shape& shape, Policy policy, bool drifting);
     Cluster(const Cluster&) = delete;
 
-    // Starts everything, without faults, until all groups lead and all services are in the map.
-    void start();
+    // Starts everything, with faults or without, until all groups lead and all services are in the map.
+    void start(const Faults& faults);
     // What is down is up again, soon.
     void startAll();
     void crashOne(); // any process; it comes back after a while
     // Something has just begun there: perhaps it dies before that is done.
     void busy(Machine& machine);
     void busy(BlockModel& service);
-    void cutOne(); // some link, for a while
+    // The rows of a snapshot are flushed there, and the log does not know it yet.
+    bool fellInstalling(Machine& machine);
+    void crashLeader();
+    void crashGroup(); // all members of some group at once, or all but one
+    void cutOne();     // some link, for a while
+    void cutLeader();  // from all other members, or them from it, or both
+    void stopOne();    // a metadata process, as by SIGSTOP, for seconds
+    void jumpWall();   // of some process
     std::vector<std::string> registryAddresses() const;
-    // Nights: all metadata processes go through a restart, and take elections and heartbeats a hundred times slower. Hours
+    // Nights: all metadata processes go through a restart, and take elections and heartbeats that much slower. Hours
     // would be too many events otherwise.
     void night(bool begins);
     // --- who is where
@@ -44,6 +52,8 @@ struct Cluster {
     Machine& hostOf(GroupId group);
     store::Prefixed rows(GroupId group);
 
+    GroupId anyGroup();
+    bool allThere() const;
     template <class Process>
     void fell(Process& process);
     template <class Process>
@@ -54,6 +64,7 @@ struct Cluster {
     const net::Keys keys;
     const Bugs bugs;
     const u32 replicas;
+    const u64 pace;
     const std::size_t keep_bytes, part_bytes;
     bool slow = false; // night
     const bool drifting;

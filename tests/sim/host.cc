@@ -19,8 +19,6 @@ std::unique_ptr<raft::StateMachine> machineOf(GroupId group, const net::Keys& ke
     return std::make_unique<shard::Shard>(keys);
 }
 
-constexpr u32 kMostFrames = 64; // under way to one host
-
 net::CallerLimits limitsOf(u64 total_ns) {
     net::CallerLimits limits;
     limits.total_ns = total_ns;
@@ -93,7 +91,9 @@ void Host::begin() {
     options.process = world_.random.next();
     options.keep_bytes = cluster.keep_bytes;
     options.part_bytes = cluster.part_bytes;
-    if (cluster.slow) options.heartbeat_ns *= kSlower, options.election_ns *= kSlower;
+    const u64 pace = cluster.slow ? kSlower : cluster.pace;
+    options.heartbeat_ns *= pace;
+    options.election_ns *= pace;
     server_ = std::make_unique<raft::Server>(
         machine_.kv,
         [this, replays = replays_, &cluster](GroupId g) -> std::unique_ptr<raft::StateMachine> {
@@ -103,7 +103,8 @@ void Host::begin() {
     for (const auto& r : machine_.log) server_->recover(r.kind, r.group, r.payload);
     server_->begin(now(), effects_);
     cluster.network.join(machine_.address, machine_.node, *this);
-    if (machine_.lives == 1 && machine_.role == registry::ServerRole::kRegistry)
+    const raft::Group* own = server_->group(kRegistryGroup);
+    if (machine_.role == registry::ServerRole::kRegistry && (!own || own->empty()))
         server_->hostRequest(now(), 0, wire::encode(raft::HostRequest{cluster.registryFormat()}), effects_);
     carryOut();
     tick();
@@ -167,12 +168,25 @@ void Host::receive(bool from_server, net::Message message, Answer answer) {
 void Host::soon() {
     if (turn_ || dead_) return;
     turn_ = true;
-    world_.after(world_.random.below(20 * kMicrosecond), [self = weak_from_this()] {
-        if (auto host = self.lock(); host && !host->dead_) {
-            host->turn_ = false;
-            host->carryOut();
-        }
+    later(world_.now() + world_.random.below(20 * kMicrosecond), [](Host& host) {
+        host.turn_ = false;
+        host.carryOut();
     });
+}
+
+void Host::later(u64 when, std::function<void(Host&)> what) {
+    world_.at(when, [self = weak_from_this(), what = std::move(what)]() mutable {
+        auto host = self.lock();
+        if (!host || host->dead_) return;
+        if (const u64 until = host->clock_.stoppedUntil(); until > host->world_.now()) return host->later(until, std::move(what));
+        what(*host);
+    });
+}
+
+void Host::stop(u64 until) {
+    world_.tell("{} stops s={}", machine_.name, (until - world_.now()) / kSecond);
+    clock_.stopUntil(until);
+    machine_.cluster.network.stop(machine_.node, until);
 }
 
 void Host::carryOut() {
@@ -188,16 +202,14 @@ void Host::carryOut() {
         }
         writing_.push_back({due.write, std::move(due.log)});
         diskFree_ = std::max(diskFree_, world_.now()) + takes;
-        world_.at(diskFree_, [self = weak_from_this()] {
-            if (auto host = self.lock(); host && !host->dead_) host->writeDone();
-        });
+        later(diskFree_, [](Host& host) { host.writeDone(); });
     }
     machine_.cluster.witness.look(world_, *server_, machine_.store, seen_);
     for (auto& f : due.frames) {
-        u32& under_way = framesTo_[f.to];
-        if (under_way >= kMostFrames) continue;
-        under_way++;
-        tasks_.spawn(frame(f.to, std::move(f.body)));
+        net::Message message;
+        message.kind = net::Kind::kRaft;
+        message.body = std::move(f.body);
+        transport_.post(addressOf(f.to), message);
     }
     if (due.flush_rows != 0) flushFor(due.flush_rows);
     for (const u64 token : due.lost) {
@@ -250,12 +262,11 @@ void Host::writeDone() {
 
 void Host::flushFor(u64 number) {
     const u64 takes = world_.random.between(kMillisecond, 50 * kMillisecond);
-    world_.after(takes, [self = weak_from_this(), number] {
-        auto host = self.lock();
-        if (!host || host->dead_) return;
-        (void)host->machine_.kv.flush();
-        host->server_->rowsFlushed(host->now(), number, host->effects_);
-        host->soon();
+    later(world_.now() + takes, [number](Host& host) {
+        (void)host.machine_.kv.flush();
+        if (host.machine_.cluster.fellInstalling(host.machine_)) return;
+        host.server_->rowsFlushed(host.now(), number, host.effects_);
+        host.soon();
     });
 }
 
@@ -266,60 +277,44 @@ net::Address Host::addressOf(ServerId server) {
     return directory_.addressOf(server);
 }
 
-// May be lost; as raft/shell.cc has it.
-Task<> Host::frame(ServerId to, std::string body) {
-    const net::Address address = addressOf(to);
-    if (!address.text.empty()) {
-        net::Message message;
-        message.kind = net::Kind::kRaft;
-        message.body = std::move(body);
-        auto taken = co_await transport_.call(address, std::move(message), kSecond);
-        (void)taken;
-    }
-    framesTo_[to]--;
-    co_return Ok{};
-}
-
 void Host::tick() {
-    const bool seldom = world_.quiet && (machine_.cluster.slow || machine_.cluster.replicas == 1);
-    const u64 next = seldom ? 5 * kSecond : raft::kTickNs;
-    world_.after(next, [self = weak_from_this()] {
-        auto host = self.lock();
-        if (!host || host->dead_) return;
-        host->server_->tick(host->now(), host->effects_);
-        host->soon();
-        host->tick();
+    const Cluster& cluster = machine_.cluster;
+    const bool seldom = world_.quiet && (cluster.slow || cluster.replicas == 1);
+    const u64 next = seldom ? 5 * kSecond : raft::kTickNs * cluster.pace;
+    later(world_.now() + next, [](Host& host) {
+        host.server_->tick(host.now(), host.effects_);
+        host.carryOut();
+        host.tick();
     });
 }
 
 // From time to time all rows are flushed, and the log loses a first part that is in them.
 void Host::flushRows() {
-    world_.after(world_.random.between(kSecond, 20 * kSecond) * (world_.quiet ? 100 : 1), [self = weak_from_this()] {
-        auto host = self.lock();
-        if (!host || host->dead_) return;
-        host->flushRows();
-        if (host->server_->anyTrouble()) host->world_.fail(host->machine_.name + " is in trouble");
-        const auto applied = host->server_->appliedIndexes();
-        Machine& m = host->machine_;
-        m.cluster.witness.compare(host->world_, *host->server_, m.kv);
+    const u64 next = world_.random.between(kSecond, 20 * kSecond) * (world_.quiet ? 100 : 1);
+    later(world_.now() + next, [](Host& host) {
+        host.flushRows();
+        if (host.server_->anyTrouble()) host.world_.fail(host.machine_.name + " is in trouble");
+        const auto applied = host.server_->appliedIndexes();
+        Machine& m = host.machine_;
+        m.cluster.witness.compare(host.world_, *host.server_, m.kv);
         if (!m.cluster.bugs.cut_early) (void)m.kv.flush();
         if (m.log.empty()) return;
         std::size_t gone = 0;
-        for (const u64 most = host->world_.random.below(m.log.size() + 1); gone < most; gone++) {
+        for (const u64 most = host.world_.random.below(m.log.size() + 1); gone < most; gone++) {
             if (m.log[gone].kind == raft::RecordKind::kBase) {
                 raft::LogBase base;
                 auto at = applied.find(m.log[gone].group);
                 if (!wire::decodeRow(m.log[gone].payload, base) || at == applied.end() || base.index > at->second) break;
             }
             if (m.log[gone].kind != raft::RecordKind::kEntry) continue; // a vote: said again below
-            const raft::Entry entry = entryOf(host->world_, m.log[gone].payload);
+            const raft::Entry entry = entryOf(host.world_, m.log[gone].payload);
             auto at = applied.find(entry.group);
             if (at == applied.end() || entry.index > at->second) break;
         }
         m.log.erase(m.log.begin(), m.log.begin() + static_cast<std::ptrdiff_t>(gone));
         // As a new segment begins: no vote is forgotten with the old ones.
         for (const auto& [group, _] : applied)
-            m.log.insert(m.log.begin(), {raft::RecordKind::kState, group, 0, host->server_->voteRow(group)});
+            m.log.insert(m.log.begin(), {raft::RecordKind::kState, group, 0, host.server_->voteRow(group)});
     });
 }
 

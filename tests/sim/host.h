@@ -60,6 +60,9 @@ public:
     ~Host() override;
     void begin();
     void die();
+    // Its processor is elsewhere until then: nothing is done, what comes waits, the clocks go on.
+    void stop(u64 until);
+    void setWall(i64 offset_ns) { clock_.setWall(offset_ns); }
     raft::Server& server() { return *server_; }
 
     void receive(bool from_server, net::Message message, Answer answer) override;
@@ -69,6 +72,8 @@ private:
         u64 number = 0;
         std::vector<raft::RecordToWrite> entries;
     };
+    // Then, if it lives and is not stopped.
+    void later(u64 when, std::function<void(Host&)> what);
     raft::Moment now() { return {clock_.now(), clock_.wall()}; }
     void soon(); // the turn's end, a little later
     void carryOut();
@@ -79,7 +84,6 @@ private:
     void flushRows();
     Task<> call(GroupId group, GroupId to, std::string body, u64 token);
     Task<> tell(GroupId group, std::string address, std::string body, u64 token);
-    Task<> frame(ServerId to, std::string body);
     Task<> presence();
     Task<> bury();
 
@@ -93,7 +97,6 @@ private:
     std::shared_ptr<bool> replays_; // until the first write is durable: what the log had is applied with it
     raft::Effects effects_;
     std::map<u64, Answer> answers_;
-    std::map<ServerId, u32> framesTo_;
     std::map<GroupId, Index> seen_; // by the witness
     std::deque<Writing> writing_;
     u64 diskFree_ = 0; // when the disk is done with what it has

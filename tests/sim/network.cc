@@ -61,16 +61,22 @@ void Network::send(u32 from, bool server, const net::Address& to, const net::Mes
 void Network::deliver(Letter letter) {
     auto there = there_.find(letter.to);
     auto call = letter.call;
-    if (letter.again && call->refused) return;
+    if (letter.again && call && call->refused) return;
     if (there == there_.end()) {
         if (letter.again) return;
         world_.count("fault connection refused");
+        if (!call) return;
         call->refused = true;
         finishSoon(letter.from, call, Error(Code::Unavailable, "connection refused"));
         return;
     }
     if (isCut(letter.from, there->second.node)) {
         world_.count("fault message cut off");
+        return;
+    }
+    if (auto stopped = stopped_.find(there->second.node); stopped != stopped_.end() && stopped->second > world_.now()) {
+        auto later = std::make_shared<Letter>(std::move(letter));
+        world_.at(stopped->second, [this, later] { deliver(std::move(*later)); });
         return;
     }
     if (letter.again) {
@@ -81,6 +87,7 @@ void Network::deliver(Letter letter) {
         auto again = std::make_shared<Letter>(Letter{letter.from, letter.server, letter.to, copyOf(letter.message), call, true});
         world_.after(later, [this, again] { deliver(std::move(*again)); });
     }
+    if (!call) return there->second.endpoint->receive(letter.server, std::move(letter.message), [](const auto&) {});
     const u64 number = ++numbers_;
     const u32 node = there->second.node;
     const u32 from = letter.from;
@@ -137,6 +144,10 @@ Task<Result<net::Message>> SimTransport::call(net::Address to, net::Message requ
     if (closed_) co_return Error(Code::Denied, "this process is dead");
     if (!call->result) co_return Error(Code::OutcomeUnknown, "no answer in time");
     co_return std::move(*call->result);
+}
+
+void SimTransport::post(const net::Address& to, const net::Message& message) {
+    if (!closed_ && !to.text.empty()) network_.send(node_, server_, to, message, nullptr);
 }
 
 void SimTransport::close() {

@@ -35,7 +35,7 @@ public:
     // Nothing gets from one node to the other until then.
     void cut(u32 from, u32 to, u64 until) { cut_[{from, to}] = until; }
     void heal() { cut_.clear(); }
-    // The process there does not look at what arrives until then.
+    // The process there does not look at what arrives until then: calls and answers.
     void stop(u32 node, u64 until) { stopped_[node] = until; }
 
 private:
@@ -63,6 +63,7 @@ private:
         std::shared_ptr<Call> call;
         u32 asker = 0;
     };
+    // `call` null: nobody waits for an answer.
     void send(u32 from, bool server, const net::Address& to, const net::Message& message, const std::shared_ptr<Call>& call);
     void deliver(Letter letter);
     void answered(u32 node, u32 asker, u64 number, Result<net::Message> result);
@@ -85,6 +86,8 @@ public:
     SimTransport(Network& network, Clock& clock, u32 node, bool server)
         : network_(network), clock_(clock), node_(node), server_(server) {}
     Task<Result<net::Message>> call(net::Address to, net::Message request, u64 limit_ns) override;
+    // One way: it may be lost, and nobody hears of it.
+    void post(const net::Address& to, const net::Message& message);
     void close();
     bool closed() const { return closed_; }
 

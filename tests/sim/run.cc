@@ -58,6 +58,8 @@ private:
         s.shards = static_cast<u16>(2 + world_.random.below(3));
         s.shard_processes = s.replicas == 1 ? 1 + static_cast<u32>(world_.random.below(3)) : 3 + world_.random.oneIn(3);
         s.services = 4 + static_cast<u32>(world_.random.below(2));
+        const u64 paces[] = {1, 2, 4, 4};
+        s.pace = paces[world_.random.below(4)];
         const std::size_t kept[] = {2'000, 20'000, 16u << 20};
         s.keep_bytes = kept[world_.random.below(3)];
         s.part_bytes = world_.random.oneIn(2) ? 2'000 : 1u << 20;
@@ -70,7 +72,7 @@ private:
     }
 
     void story() {
-        cluster_.start();
+        cluster_.start(world_.random.oneIn(3) ? chaos_ : Faults{});
         makeArenas();
         world_.tell("faults lose={} repeat={} delay={} slow={} crashes={} drift={}", chaos_.lose, chaos_.repeat, chaos_.delay,
                     chaos_.slow_disk, chaos_.crashes, cluster_.drifting);
@@ -115,13 +117,13 @@ private:
         for (auto& a : arenas_) verifyTree(cluster_, *a);
         world_.quiet = true;
         cluster_.night(true);
-        world_.runUntil(world_.now() + (world_.seed() % 4 == 0 ? 28 * kHour : 4 * kHour));
+        world_.runUntil(world_.now() + (world_.seed() % 8 == 0 ? 28 * kHour : 4 * kHour));
         world_.quiet = false;
         cluster_.night(false);
         world_.runUntil(world_.now() + kMinute);
         agree();
         verifyInvariants(cluster_);
-        if (world_.seed() % 4 == 0) verifyNothingLeft(cluster_);
+        if (world_.seed() % 8 == 0) verifyNothingLeft(cluster_);
     }
 
     void agree() {
@@ -193,9 +195,14 @@ private:
             return crew_.stops--,
                    w->stop(world_.random.oneIn(3) ? world_.random.below(3 * kHour) : world_.random.below(8 * kMinute));
         if (!chaos_.crashes) return;
-        const u64 what = world_.random.below(10);
-        if (what < 6) return cluster_.crashOne();
-        if (what < 8) return cluster_.cutOne();
+        const u64 what = world_.random.below(20);
+        if (what < 8) return cluster_.crashOne();
+        if (what < 10) return cluster_.crashLeader();
+        if (what < 11) return cluster_.crashGroup();
+        if (what < 13) return cluster_.cutOne();
+        if (what < 15) return cluster_.cutLeader();
+        if (what < 16) return cluster_.stopOne();
+        if (what < 17) return cluster_.drifting ? cluster_.jumpWall() : cluster_.stopOne();
         w->crash();
         world_.after(world_.random.below(5 * kSecond), [w] { w->begin(); });
     }
@@ -244,6 +251,17 @@ const std::vector<std::string>& mustHappen() {
                                               "fault crash of blocks",
                                               "fault crash of a client",
                                               "fault crash while busy",
+                                              "fault crash of a leader",
+                                              "fault crash while a snapshot is installed",
+                                              "fault crash of a whole group",
+                                              "fault crash of a majority",
+                                              "fault leader hears nobody",
+                                              "fault leader is not heard",
+                                              "fault leader cut off",
+                                              "fault metadata process stopped",
+                                              "fault wall clock jumped",
+                                              "entries applied by another replica",
+                                              "rows compared",
                                               "fault a client stopped",
                                               "entries replayed",
                                               "fault unsynced log writes lost",

@@ -98,6 +98,7 @@ public:
     // The process is stopped (SIGSTOP) until then: its timers fire late, its clock goes on.
     void stopUntil(u64 when) { stopped_until_ = when; }
     u64 stoppedUntil() const { return stopped_until_; }
+    void setWall(i64 offset_ns) { wall_offset_ = offset_ns; }
 
 private:
     friend class World;
@@ -108,7 +109,7 @@ private:
     World& world_;
     const i64 rate_ppm_;
     const u64 base_;
-    const i64 wall_offset_;
+    i64 wall_offset_;
     const u64 from_;
     u64 stopped_until_ = 0;
     std::map<Timer*, World::Key> where_; // only looked up, never walked
