@@ -147,17 +147,20 @@ void Cluster::crashGroup() {
     if (members.size() < 2) return;
     world.count(all ? "fault crash of a whole group" : "fault crash of a majority");
     const u64 spared = all ? members.size() : world.random.below(members.size());
+    // Sometimes they all stay away, so that much waits for the group.
+    const u64 away = world.random.oneIn(2) ? world.random.between(5 * kSecond, kMinute) : 0;
     for (std::size_t i = 0; i < members.size(); i++)
-        if (i != spared) fell(machineOf(members[i]));
+        if (i != spared) fell(machineOf(members[i]), away);
 }
 
 template <class Process>
-void Cluster::fell(Process& process) {
+void Cluster::fell(Process& process, u64 back) {
     if (!process.up()) return;
     world.count("fault crash of " + process.name.substr(0, process.name.find('-')));
     process.crash();
-    u64 back =
-        world.random.oneIn(4) ? world.random.between(5 * kSecond, 40 * kSecond) : world.random.between(kMillisecond, 3 * kSecond);
+    if (back == 0)
+        back = world.random.oneIn(4) ? world.random.between(5 * kSecond, 40 * kSecond)
+                                     : world.random.between(kMillisecond, 3 * kSecond);
     if (world.random.oneIn(20)) back = world.random.between(kMinute, 10 * kMinute);
     world.after(back, [&process] { process.start(); });
 }
@@ -189,7 +192,9 @@ void Cluster::stop(NodeClock& clock, u32 node, u64 ns) {
 }
 
 void Cluster::cutOne() {
-    const u32 a = 1 + static_cast<u32>(world.random.below(nodes)), b = 1 + static_cast<u32>(world.random.below(nodes));
+    // Between metadata processes as often as elsewhere: they are the fewer.
+    const u64 among = world.random.oneIn(2) ? machines.size() : nodes;
+    const u32 a = 1 + static_cast<u32>(world.random.below(among)), b = 1 + static_cast<u32>(world.random.below(among));
     if (a == b) return;
     const u64 until = world.now() + world.random.between(100 * kMillisecond, 20 * kSecond);
     world.tell("link cut from={} to={}", a, b);

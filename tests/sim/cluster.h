@@ -55,7 +55,7 @@ struct Cluster {
     GroupId anyGroup();
     bool allThere() const;
     template <class Process>
-    void fell(Process& process);
+    void fell(Process& process, u64 back = 0); // it is up again after that, or when chance says
     template <class Process>
     void fellSoon(Process& process);
 

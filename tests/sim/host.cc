@@ -296,7 +296,7 @@ void Host::flushRows() {
         if (host.server_->anyTrouble()) host.world_.fail(host.machine_.name + " is in trouble");
         const auto applied = host.server_->appliedIndexes();
         Machine& m = host.machine_;
-        m.cluster.witness.compare(host.world_, *host.server_, m.kv);
+        m.cluster.witness.compare(host.world_, *host.server_, m.kv, host.compared_);
         if (!m.cluster.bugs.cut_early) (void)m.kv.flush();
         if (m.log.empty()) return;
         std::size_t gone = 0;

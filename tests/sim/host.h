@@ -97,7 +97,7 @@ private:
     std::shared_ptr<bool> replays_; // until the first write is durable: what the log had is applied with it
     raft::Effects effects_;
     std::map<u64, Answer> answers_;
-    std::map<GroupId, Index> seen_; // by the witness
+    std::map<GroupId, Index> seen_, compared_; // by the witness
     std::deque<Writing> writing_;
     u64 diskFree_ = 0; // when the disk is done with what it has
     u64 lastToken_ = 0;

@@ -13,6 +13,8 @@ CALM = 20 * LONG
 # Only changes of members and handing over come here, which no host asks for yet (docs/status.md).
 NOT_YET = {"probe " + p for p in (
     "a caretaker hands over", "a leader hands over", "a leader removed itself", "a transfer failed, the leader goes on in a new term")}
+# One seed in hundreds: must be seen in long runs only.
+RARE = {"probe " + p for p in ("a message between shards overtakes another", "a snapshot was installed, and the log not yet begun anew")}
 CHUNK = 10          # seeds of a process: a failure hides at most these from the test
 failed = False
 
@@ -58,6 +60,6 @@ for what, n in sorted(counts.items()):
     print(f"{n:10} {what}")
 print(f"{CALM + RUNS} seeds: {calm_hours + hours} h simulated in {seconds:.0f} s, {3600 * (calm_hours + hours) / seconds:.0f} simulated seconds a second")
 if all_good and RUNS >= 256:
-    never = [what for what, n in counts.items() if n == 0 and what not in NOT_YET]
+    never = [what for what, n in counts.items() if n == 0 and what not in NOT_YET and (LONG > 1 or what not in RARE)]
     report(not never, "every fault and every PROBE was seen", "never: " + "; ".join(never))
 sys.exit(1 if failed else 0)

@@ -72,7 +72,10 @@ std::string whoIsBehind(Cluster& cluster) {
                                          g->leader().server.value, g->needsRows());
         }
     }
-    for (const auto& m : cluster.machines) cluster.witness.compare(cluster.world, m->life->server(), m->kv);
+    for (const auto& m : cluster.machines) {
+        std::map<GroupId, Index> all;
+        cluster.witness.compare(cluster.world, m->life->server(), m->kv, all);
+    }
     return {};
 }
 

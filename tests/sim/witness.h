@@ -30,8 +30,8 @@ struct Witness {
 
     // After a turn: who leads, and what was applied since `seen`.
     void look(World& world, const raft::Server& server, u64 store, std::map<GroupId, Index>& seen);
-    // All rows of all groups, now.
-    void compare(World& world, const raft::Server& server, const store::Kv& kv);
+    // All rows of all groups, now; but for those that have not changed since `seen`.
+    void compare(World& world, const raft::Server& server, const store::Kv& kv, std::map<GroupId, Index>& seen);
 };
 
 std::unique_ptr<raft::StateMachine> watch(World& world, Witness& witness, GroupId group, u64 store,
