@@ -171,6 +171,10 @@ Task<> Membership::fetchMap() {
     auto reply = co_await registry_.query(kRegistryGroup, request);
     if (!reply || !reply->map || !(reply->map->version > map_.version)) co_return Ok{};
     if (reply->map->shards == 0) co_return Ok{};
+    if (map_.shards != 0 && (reply->map->cluster != map_.cluster || reply->map->shards != map_.shards)) {
+        log::error("map refused: it is of another cluster, or has other shards number={}", reply->map->version.number);
+        co_return Ok{};
+    }
     map_ = std::move(*reply->map);
     servers_.clear();
     for (const auto& row : map_.servers) servers_[row.id.value] = row.address;
@@ -252,10 +256,7 @@ Task<> Membership::sweep() {
             for (const BlockId& id : service_.disks()[disk]->store->toAsk(first, again, 16 * kFatesTogether))
                 by_shard[id.content.shard().value].push_back(id);
             for (auto& [shard, blocks] : by_shard) {
-                if (shard >= map_.shards) { // of no shard that there is: nobody can ever name it
-                    (void)co_await service_.disks()[disk]->store->erase(blocks);
-                    continue;
-                }
+                if (shard >= map_.shards) continue; // without a shard's word nothing is erased
                 for (std::size_t from = 0; from < blocks.size(); from += kFatesTogether) {
                     const auto begin = blocks.begin() + static_cast<std::ptrdiff_t>(from);
                     const auto end =

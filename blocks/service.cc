@@ -44,7 +44,8 @@ Task<> Service::stop() {
 Result<Served*> Service::diskOf(BlockServiceId service) const {
     for (const auto& d : disks_)
         if (service.value != 0 && d->disk.info().service == service) return d.get();
-    return Error(Code::NotFound, "block service " + std::to_string(service.value) + " is not here: look at a newer map");
+    // Not "there is no such block": its disk may only not be mounted, or this was another process's address once.
+    return Error(Code::Unavailable, "block service " + std::to_string(service.value) + " is not here: look at a newer map");
 }
 
 Result<Served*> Service::forWriting(BlockServiceId service, Incarnation incarnation) const {

@@ -83,15 +83,16 @@ void ask(const std::shared_ptr<RowJob>& job, u32 index) {
 
 // Blocks that a row can be read from, and those that it should rather not be asked of.
 struct Sources {
-    u64 all = 0, doubtful = 0;
+    u64 all = 0, doubtful = 0, last = 0; // last: said to be bad; better than nothing, sums tell
 };
 Sources sourcesOf(RowJob& job) {
     Sources s;
     for (u32 i = 0; i < job.blocks(); i++) {
         const BlockRef& ref = job.row.span.blocks[i];
-        if (ref.service.value == 0 || ref.bad) continue;
+        if (ref.service.value == 0) continue;
         s.all |= 1ull << i;
-        if (job.client.services.doubtful(ref.service)) s.doubtful |= 1ull << i;
+        if (ref.bad) s.last |= 1ull << i;
+        else if (job.client.services.doubtful(ref.service)) s.doubtful |= 1ull << i;
     }
     return s;
 }
@@ -100,17 +101,17 @@ Sources sourcesOf(RowJob& job) {
 // enough of the others to decode from. False: there is nobody left to ask.
 bool askForMore(const std::shared_ptr<RowJob>& job, u32 data, const Sources& sources) {
     const u64 pending = job->asked & ~job->good & ~job->bad & ~job->late;
-    const u64 direct = job->good | pending | (sources.all & ~sources.doubtful & ~job->asked);
+    const u64 direct = job->good | pending | (sources.all & ~sources.doubtful & ~sources.last & ~job->asked);
     if ((job->row.want & ~direct) == 0) {
         for (u32 i = 0; i < job->blocks(); i++)
             if (job->row.want & ~job->asked & 1ull << i) ask(job, i);
         return true;
     }
     u32 coming = static_cast<u32>(std::popcount(job->good | pending));
-    for (const bool doubtful_too : {false, true})
+    for (const u64 not_yet : {sources.doubtful | sources.last, sources.last, u64{0}})
         for (u32 i = 0; i < job->blocks() && coming < data; i++) {
             const u64 bit = 1ull << i;
-            if (!(sources.all & bit) || job->asked & bit || (!doubtful_too && sources.doubtful & bit)) continue;
+            if (!(sources.all & bit) || job->asked & bit || not_yet & bit) continue;
             ask(job, i);
             coming++;
         }

@@ -111,12 +111,20 @@ Result<std::unique_ptr<SegmentLog>> SegmentLog::open(Ring& ring, Offload& offloa
         segments.push_back({number, {static_cast<const char*>(m->at), m->size}});
         maps.push_back(std::move(m));
     }
+    // Laid out, and never written to: the last ones only. They go, so that nothing but writes stands in front of a write.
+    std::vector<u64> empty;
+    auto unwritten = [](const SegmentBytes& s) { return s.bytes.find_first_not_of('\0') == std::string_view::npos; };
+    while (!segments.empty() && unwritten(segments.back())) {
+        empty.push_back(segments.back().number);
+        segments.pop_back();
+    }
     const Scan scan = scanLog(options.log_id, segments);
     for (const Record& record : scan.records) visit(record);
     log->trouble_ = scan.trouble;
     log->suspects_ = scan.suspect;
     log->running_ = scan.running;
     log->closed_.insert(numbers.begin(), numbers.end());
+    if (!scan.corrupt) log->drop(empty);
     log->lastWrite_ = log->durable_ = log->marked_ = scan.last_write;
     const u64 next = numbers.empty() ? 1 : numbers.back() + 1;
     if (!scan.corrupt) {
@@ -241,6 +249,7 @@ Task<Result<>> SegmentLog::append(std::vector<RecordToWrite> records) {
     }
     first_ = false;
     lastWrite_ = number;
+    if (at_ == 0) beganAt_ = number;
     if (nextFd_ < 0 && !preparing_ && at_ > options_.segment_bytes / 4) tasks_.spawn(prepareNext());
     auto done = co_await write(std::move(pages), number);
     co_return done;
@@ -253,6 +262,13 @@ Task<Result<>> SegmentLog::markSynced() {
     auto done = co_await append(std::move(nothing));
     // The mark itself needs no mark: nothing is in it.
     if (done) marked_ = std::max(marked_, up_to + 1);
+    co_return done;
+}
+
+Task<Result<>> SegmentLog::begin() {
+    if (at_ != 0 && durable_ >= beganAt_) co_return Ok{};
+    std::vector<RecordToWrite> nothing;
+    auto done = co_await append(std::move(nothing));
     co_return done;
 }
 

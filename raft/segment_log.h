@@ -52,6 +52,8 @@ public:
 
     // Segments that nothing is appended to any more; may be dropped once all their entries' rows are flushed.
     std::vector<u64> closedSegments() const;
+    // The segment that is written now begins with every group's vote, durably: the closed ones may go, as far as that goes.
+    Task<Result<>> begin();
     void drop(const std::vector<u64>& segments);
     u64 bytes() const { return (closed_.size() + 1) * options_.segment_bytes; }
 
@@ -72,6 +74,7 @@ private:
     std::string trouble_;
     std::set<GroupId> suspects_;
     std::map<GroupId, u64> running_;
+    u64 beganAt_ = 0; // the first write of this segment
     std::set<u64> closed_;
     u64 segment_ = 0, at_ = 0; // the current file, and where the next write goes
     int fd_ = -1, nextFd_ = -1;

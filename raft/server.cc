@@ -254,19 +254,23 @@ void Server::query(Moment now, Replica& g, Parked p, bool confirmed, Effects& ou
     p.command.body = p.body;
     const Time time = timeOf(g, now);
     auto answer = g.machine->query(*g.rows, time, p.command, parked_ >= kMaxParked);
-    if (kv_.failed()) return reply(p.token, {}, Error(Code::Io, "a read of the rows failed"), {}, out);
+    if (kv_.failed()) { // not an answer: asked again, here or of another member
+        kv_.forgive();
+        return reply(p.token, {}, Error(Code::Unavailable, "a read of the rows failed; look at the disk"), {}, out);
+    }
     const u64 token = p.token;
     if (!answer) {
         g.parked.push_back(std::move(p));
         parked_++;
         return;
     }
-    if (confirmed || g.group->mayRead(options_.clock ? options_.clock() : now.monotonic))
+    if (confirmed || g.group->mayRead(clockNow(now)))
         return reply(token, time.age, std::move(answer->error), std::move(answer->body), out);
     if (parked_ >= kMaxParked) return reply(token, time.age, Code::Busy, {}, out);
     g.confirming.emplace(token, std::move(p));
     parked_++;
-    (void)step(now, g, ReadIndex{token}, out);
+    // By the clock of now, not of the turn's begin: the lease may have ended while the rows were read.
+    (void)step({clockNow(now), now.wall}, g, ReadIndex{token}, out);
 }
 
 void Server::hostRequest(Moment now, u64 token, std::string_view body, Effects& out) {

@@ -231,6 +231,7 @@ private:
     Error moveLeader(Moment now, const MoveLeader& move, Effects& out);
     void makeGroup(Moment now, u64 token, Format format, Effects& out);
     Error append(Moment now, Replica& g, Entry entry, Effects& out);
+    Monotonic clockNow(Moment now) const { return options_.clock ? std::max(now.monotonic, options_.clock()) : now.monotonic; }
     void query(Moment now, Replica& g, Parked question, bool confirmed, Effects& out);
     void wait(Replica& g, std::pair<ClientId, RequestId> key, u64 token, Age age, Effects& out);
     // applying (server_apply.cc)

@@ -107,8 +107,9 @@ void Server::stopGroup(Replica& g, std::string why, Effects* out) {
     g.trouble = std::move(why);
     const Answer unknown{Error(Code::OutcomeUnknown, g.trouble), {}};
     if (out) {
-        for (auto& [_, w] : g.byRequest) answer(w, unknown, {}, *out);
-        for (auto& [_, w] : g.byIndex) answer(w, unknown, {}, *out);
+        // The entries are committed, or may be: only who leads next can say what became of them.
+        for (auto& [_, w] : g.byRequest) out->lost.insert(out->lost.end(), w.tokens.begin(), w.tokens.end());
+        for (auto& [_, w] : g.byIndex) out->lost.insert(out->lost.end(), w.tokens.begin(), w.tokens.end());
         for (u64 token : std::exchange(g.formats, {})) out->host_replies.push_back({token, unknown.error});
         for (Parked& p : g.parked) reply(p.token, {}, Error(Code::Unavailable, g.trouble), {}, *out);
         for (auto& [_, p] : g.confirming) reply(p.token, {}, Error(Code::Unavailable, g.trouble), {}, *out);
@@ -165,6 +166,7 @@ void Server::apply(Replica& g, const Entry& entry, Effects& out) {
     AppliedRow::put(t, {}, applied);
     if (kv_.failed() || !write(g, t)) {
         // A read error is never an answer, a refused write no effect: the group stops here and says so.
+        kv_.forgive(); // the other groups go on
         stopGroup(g, "its rows cannot be read or written; look at the disk", &out);
         return;
     }
@@ -217,7 +219,7 @@ void Server::retryParked(Moment now, Replica& g, Effects& out) {
             continue;
         }
         parked_--;
-        if (!answer || !g.group->mayRead(now.monotonic)) answer = Answer{Code::Busy, {}};
+        if (!answer || !g.group->mayRead(clockNow(now))) answer = Answer{Code::Busy, {}};
         reply(p.token, timeOf(g, now).age, std::move(answer->error), std::move(answer->body), out);
     }
 }

@@ -138,7 +138,10 @@ void Server::gotRows(Moment now, Replica& g, const SnapshotMessage& m, RowsPart&
     } else if (!part.rows.empty()) {
         in.done = part.rows.back().key.value + '\0';
     }
-    if (kv_.failed() || !kv_.write(batch)) return stopGroup(g, "its rows cannot be read or written; look at the disk", &out);
+    if (kv_.failed() || !kv_.write(batch)) {
+        kv_.forgive();
+        return stopGroup(g, "its rows cannot be read or written; look at the disk", &out);
+    }
     in.part++;
     if (part.last) {
         in.flush = out.flush_rows = ++lastFlush_;

@@ -393,6 +393,8 @@ private:
             auto job = offload_.run([&] { fine = kv_->flush(); });
             co_await job;
             if (server_->anyTrouble()) continue;
+            auto begun = co_await log_->begin(); // votes that only the old segments have
+            if (!begun) continue;
             if (fine) log_->drop(closed);
             else log::error("rows cannot be flushed, the log is kept dir={}", dir_.rowsPath());
         }

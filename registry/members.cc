@@ -46,8 +46,7 @@ std::optional<raft::Members> nextStep(const store::Reader& r, const GroupRow& ro
         else if (now.learns(w)) {
             std::erase(next.learners, w);
             next.voters.push_back(w);
-        } else
-            next.learners.push_back(w);
+        } else next.learners.push_back(w);
         return next;
     }
     return std::nullopt;

@@ -86,8 +86,14 @@ void reportBad(Context& ctx, BlockServiceId service, const std::vector<BlockId>&
         SpanRowsOf rows(ctx, content);
         for (auto& [offset, span] : spans) {
             rows.erase(span);
+            u32 good = 0;
+            for (const BlockRef& b : span.blocks) good += b.service.value != 0 && !b.bad;
+            // Who reports may be wrong: what the content can be read from at all is not given up by hearsay.
             for (BlockRef& b : span.blocks)
-                if (b.service == service && wanted.contains(b.id)) b.bad = true;
+                if (b.service == service && wanted.contains(b.id) && !b.bad && good > span.geometry.data) {
+                    b.bad = true;
+                    good--;
+                }
             rows.put(span);
         }
         rows.finish();

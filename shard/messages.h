@@ -643,7 +643,8 @@ struct RemoveEntry {
     InodeId dir;
     std::string name;
     bool past = false;
-    FIELDS(dir, name, past)
+    InodeId target; // another one there now: ours is gone already; none: any
+    FIELDS(dir, name, past, target)
     using Reply = Done;
 };
 struct SetEntry {

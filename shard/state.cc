@@ -187,7 +187,7 @@ void Shard::sendOutbox(const store::Reader& rows, raft::Leader& leader) {
             OutboxKey{to, s.sent + 1});
         for (const auto& [key, message] : next) {
             s.sent = key.number;
-            const u64 token = ++leading_->last_token;
+            const u64 token = ++lastToken_;
             leading_->calls.emplace(token, key);
             leader.call(groupOf(to), wire::encode(Request(Deliver{c->shard, key.number, message})), token);
         }

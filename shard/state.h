@@ -24,7 +24,6 @@ struct Sending {
 struct Leading {
     std::map<ShardId, Sending> sending;
     std::map<u64, OutboxKey> calls; // token -> what was sent
-    u64 last_token = 0;
     Age purge_asked, looked;
     bool purging = false;
 };
@@ -53,6 +52,7 @@ private:
     net::Keys keys_;
     std::optional<ShardConfig> config_; // format()'s; never changes
     std::optional<Leading> leading_;
+    u64 lastToken_ = 0; // never begins anew: an answer to an earlier leadership is none to this one
 };
 
 } // namespace skua::shard

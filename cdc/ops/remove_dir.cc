@@ -29,6 +29,7 @@ Next Script<RemoveDir>::forward(const Txn& t, const RemoveDir& op) {
             remove.dir = op.dir;
             remove.name = op.name;
             remove.past = true;
+            remove.target = t.there_a;
             return Send{op.dir.shard(), remove};
         }
         default: return Finish{};

@@ -69,6 +69,7 @@ Next Script<Rename>::forward(const Txn& t, const Rename& op) {
             shard::RemoveEntry remove;
             remove.dir = op.from_dir;
             remove.name = op.from_name;
+            remove.target = moved;
             return Send{op.from_dir.shard(), remove};
         }
         default: return Finish{};

@@ -166,7 +166,9 @@ void Pool::Channel::Waiting::finish(Result<Message> result) {
 
 void Pool::Channel::Waiting::fire() {
     channel_.pool_.stats_.timeouts++;
-    const bool left = channel_.connection_ && channel_.connection_->started(ticket_);
+    // What is queued only may still leave, as long as the connection is there.
+    const bool left =
+        channel_.connection_ && ticket_ != 0 && (channel_.connection_->open() || channel_.connection_->started(ticket_));
     finish(
         Error(left ? Code::OutcomeUnknown : Code::Unavailable, channel_.to_.text + ": no answer within " + inSeconds(limit_ns_)));
 }

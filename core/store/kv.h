@@ -27,6 +27,8 @@ public:
     virtual void scan(std::string_view from, std::string_view to, const Visit& visit) const = 0;
     virtual bool failed() const { return failed_; }
     virtual void fail() const { failed_ = true; }
+    // Whoever asked failed() and gave up what it was about; the next reads are judged for themselves.
+    void forgive() const { failed_ = false; }
 
 private:
     mutable bool failed_ = false;

@@ -34,6 +34,7 @@ Result<Done> act<RemoveEntry>(Context& ctx, TxnId txn, const RemoveEntry& op) {
     const auto there = Entries::get(ctx.rows, key);
     TRY_OK(entries::checkUnlocked(there, txn));
     if (!there) return Done{};
+    if (!op.target.none() && !there->target.none() && there->target != op.target) return Done{};
     if (there->target.none()) {
         Entries::erase(ctx.rows, key);
         return Done{};

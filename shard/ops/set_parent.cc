@@ -10,7 +10,9 @@ Result<Done> act<SetParent>(Context& ctx, TxnId, const SetParent& op) {
     if (op.dir == kRoot) return Error(Code::NotPermitted, "the root stays");
     if (!op.parent.isDirectory() || !op.parent.wellFormed() || op.parent == op.dir)
         return Error(Code::Invalid, "the parent is no directory");
-    TRY(Inode row, inodes::loadOpenDirectory(ctx.config, ctx.rows, op.dir));
+    auto loaded = inodes::loadOpenDirectory(ctx.config, ctx.rows, op.dir);
+    if (loaded.code() == Code::NotFound) return Done{}; // made and removed again meanwhile: it has no parent any more
+    TRY(Inode row, std::move(loaded));
     row.directory->parent = op.parent;
     row.directory->resolved = inherit(row.directory->own, inherit(op.resolved, ctx.config.policy));
     row.ctime = ctx.now.wall;

@@ -173,8 +173,11 @@ protected:
         SegmentLogOptions options;
         options.segment_bytes = 64 << 10;
         options.log_id = kLog;
+        options.state = [this](GroupId) { return vote; };
+        states.clear();
         auto log = SegmentLog::open(*ring, offload, dir, options, [&](const Record& r) {
             if (r.kind == RecordKind::kEntry) entries.emplace_back(r.payload);
+            if (r.kind == RecordKind::kState) states.emplace_back(r.payload);
         });
         EXPECT_TRUE(log) << log.error().message();
         return {log->release(), Closer{ring.get()}};
@@ -183,7 +186,8 @@ protected:
         std::vector<RecordToWrite> records{{RecordKind::kEntry, group, 0, payload}};
         return runBlocking(*ring, log.append(std::move(records)));
     }
-    std::string dir;
+    std::string dir, vote;
+    std::vector<std::string> states; // found at the start
     std::unique_ptr<Ring> ring;
     Offload offload;
 };
@@ -240,6 +244,34 @@ TEST_F(SegmentLogTest, DroppedSegmentsAreGoneAndTheRestStaysReadable) {
     EXPECT_TRUE(log->trouble().empty()) << log->trouble();
     EXPECT_LT(got.size(), 60u);
     EXPECT_GT(got.size(), 0u);
+}
+
+TEST_F(SegmentLogTest, ADroppedSegmentForgetsNoVoteAlthoughNothingElseIsWritten) {
+    std::vector<std::string> got;
+    { ASSERT_TRUE(append(*open(got), kA, "entry")); }
+    {
+        vote = "term 7";
+        auto log = open(got);
+        const auto closed = log->closedSegments();
+        ASSERT_EQ(closed.size(), 1u);
+        ASSERT_TRUE(runBlocking(*ring, log->begin()));
+        log->drop(closed);
+    }
+    auto log = open(got);
+    EXPECT_EQ(states, std::vector<std::string>{"term 7"});
+    EXPECT_TRUE(log->trouble().empty()) << log->trouble();
+}
+
+TEST_F(SegmentLogTest, StartsThatWriteNothingLeaveNothingInTheWay) {
+    std::vector<std::string> got;
+    for (int i = 0; i < 4; i++) EXPECT_TRUE(open(got)->trouble().empty());
+    { ASSERT_TRUE(append(*open(got), kA, "entry")); }
+    for (int i = 0; i < 4; i++) EXPECT_TRUE(open(got)->trouble().empty());
+    got.clear();
+    auto log = open(got);
+    EXPECT_TRUE(log->trouble().empty()) << log->trouble();
+    EXPECT_EQ(got, std::vector<std::string>{"entry"});
+    EXPECT_LE(log->closedSegments().size(), 2u);
 }
 
 TEST_F(SegmentLogTest, ADamagedLogTakesNothingMoreAndSaysWhere) {

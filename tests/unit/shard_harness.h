@@ -137,7 +137,7 @@ public:
         const u64 txn = nextTxn();
         EXPECT_TRUE(step(txn, 0, LockEntry{parent, name, dir, false}, parent.shard()));
         EXPECT_TRUE(step(txn, 1, CloseDir{dir}, dir.shard()));
-        EXPECT_TRUE(step(txn, 2, RemoveEntry{parent, name, true}, parent.shard()));
+        EXPECT_TRUE(step(txn, 2, RemoveEntry{parent, name, true, {}}, parent.shard()));
         settle();
     }
     u64 nextTxn() { return ++txns_; }

@@ -71,7 +71,7 @@ private:
             to && !from->there.none() && !from->there.isDirectory() && !to->there.isDirectory() && to->there != from->there;
         if (fits) {
             ASSERT_TRUE(w.step(t, 2, SetEntry{p2, n2, from->there, true}, p2.shard()));
-            ASSERT_TRUE(w.step(t, 3, RemoveEntry{p1, n1, false}, p1.shard()));
+            ASSERT_TRUE(w.step(t, 3, RemoveEntry{p1, n1, false, {}}, p1.shard()));
             return;
         }
         ASSERT_TRUE(w.step(t, 4, UnlockEntry{p1, n1}, p1.shard()));
@@ -103,7 +103,7 @@ private:
         auto there = w.step(t, 0, LockEntry{parent, name, {}, false}, parent.shard());
         if (!there) return;
         if (there->there.isDirectory() && w.step(t, 1, CloseDir{there->there}, there->there.shard())) {
-            ASSERT_TRUE(w.step(t, 2, RemoveEntry{parent, name, true}, parent.shard()));
+            ASSERT_TRUE(w.step(t, 2, RemoveEntry{parent, name, true, {}}, parent.shard()));
             std::erase(dirs, there->there);
             return;
         }

@@ -63,7 +63,7 @@ TEST(LockEntry, HoldsOffClientsAndOtherTransactions) {
     EXPECT_EQ(w.ask(kS0, RenameHere{kRoot, "a", kRoot, "b", {}, false, false}).code(), Code::Locked);
     EXPECT_EQ(w.ask(kS0, w.commitOf(kRoot, "a", "x", CommitMode::kReplace)).code(), Code::Locked);
     EXPECT_EQ(w.step(2, 0, LockEntry{kRoot, "a", {}, false}).code(), Code::Locked);
-    EXPECT_EQ(w.step(2, 1, RemoveEntry{kRoot, "a", true}).code(), Code::Locked);
+    EXPECT_EQ(w.step(2, 1, RemoveEntry{kRoot, "a", true, {}}).code(), Code::Locked);
     EXPECT_EQ(w.named(kRoot, "a"), f) << "lookups ignore locks";
     EXPECT_TRUE(w.step(1, 1, LockEntry{kRoot, "a", f, false})) << "its own lock, by another step number";
     EXPECT_TRUE(w.step(2, 2, UnlockEntry{kRoot, "a"})) << "not this transaction's: nothing to do";
@@ -223,8 +223,8 @@ TEST(SetEntry, ReplacesAndRemoveEntryEndsTheMove) {
     ASSERT_EQ(w.step(200, 1, LockEntry{d, "b", {}, false}, kS1)->there, old);
     ASSERT_TRUE(w.step(200, 2, SetEntry{d, "b", f, true}, kS1));
     EXPECT_TRUE(w.step(200, 3, SetEntry{d, "b", f, true}, kS1)) << "already so";
-    ASSERT_TRUE(w.step(200, 4, RemoveEntry{kRoot, "a", false}));
-    EXPECT_TRUE(w.step(200, 5, RemoveEntry{kRoot, "a", false})) << "already so";
+    ASSERT_TRUE(w.step(200, 4, RemoveEntry{kRoot, "a", false, {}}));
+    EXPECT_TRUE(w.step(200, 5, RemoveEntry{kRoot, "a", false, {}})) << "already so";
     w.settle();
     EXPECT_EQ(w.named(d, "b"), f);
     EXPECT_TRUE(w.named(kRoot, "a").none());
@@ -373,7 +373,7 @@ TEST(RandomRequests, StopNobody) {
             case 4: (void)w.step(i, 0, LockEntry{id(), name(), id(), rng.oneIn(2)}); break;
             case 5: (void)w.step(i - rng.below(5), 1, UnlockEntry{id(), name()}); break;
             case 6: (void)w.step(i - rng.below(5), 2, SetEntry{id(), name(), id(), rng.oneIn(2)}); break;
-            case 7: (void)w.step(i - rng.below(5), 3, RemoveEntry{id(), name(), rng.oneIn(2)}); break;
+            case 7: (void)w.step(i - rng.below(5), 3, RemoveEntry{id(), name(), rng.oneIn(2), {}}); break;
             case 8: (void)w.step(i, 4, AddEntry{id(), name(), id()}); break;
             case 9: (void)w.step(i, 5, AddLink{id()}, kS0, rng.oneIn(50) ? i : 0); break;
             case 10: (void)w.step(i, 6, CloseDir{id()}); break;
