@@ -143,20 +143,33 @@ void Server::setTroubleOfAll(const std::string& why) {
         if (g->trouble.empty()) g->trouble = why;
 }
 
+// A group with a past, as far as it goes. Where that does not say which server we are (a learner that has a vote and no
+// rows yet), whoever speaks to us does: until then it stays closed.
+bool Server::reopen(Moment now, Replica& g, const Member& told) {
+    const Applied& a = g.applied;
+    const LogBase rows{a.index, a.term, a.wall, a.age, a.configuration, {a.members, a.learners}};
+    GroupLog log;
+    if (!g.past.join(rows, log)) {
+        g.trouble = "its log begins behind its rows: what is between is lost";
+        return false;
+    }
+    Member self = selfIn(log.members());
+    if (self.server.value == 0) self = selfIn(log.base().members);
+    if (self.server.value == 0 && log.members().voters.size() != 1) {
+        if (told.store == 0) return true;
+        PROBE("a learner is told who it is after a restart");
+        self = told;
+    }
+    openGroup(now, g, self, std::move(log), rows, InstallingRow::has(*g.rows, {}));
+    return true;
+}
+
 void Server::begin(Moment now, Effects& out) {
     discover();
     for (auto& [_, g] : groups_) {
         if (!g->trouble.empty() || (g->applied.index.value == 0 && g->past.empty() && !InstallingRow::has(*g->rows, {})))
             continue;
-        const Applied& a = g->applied;
-        const LogBase rows{a.index, a.term, a.wall, a.age, a.configuration, {a.members, a.learners}};
-        GroupLog log;
-        if (!g->past.join(rows, log)) {
-            g->trouble = "its log begins behind its rows: what is between is lost";
-            continue;
-        }
-        const Member self = selfIn(log.members());
-        openGroup(now, *g, self, std::move(log), rows, InstallingRow::has(*g->rows, {}));
+        if (!reopen(now, *g, {}) || !g->group) continue;
         if (g->group->wakeAt() <= now.monotonic) (void)step(now, *g, Tick{}, out);
     }
     flush(now, out);

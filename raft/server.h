@@ -207,6 +207,7 @@ private:
     Replica* find(GroupId id);
     Member selfIn(const Members& members) const;
     void openGroup(Moment now, Replica& g, const Member& self, GroupLog log, const LogBase& rows, bool needs_rows = false);
+    bool reopen(Moment now, Replica& g, const Member& told);
     Time timeOf(const Replica& g, Moment now) const;
     // groups (server_group.cc)
     Error step(Moment now, Replica& g, Input input, Effects& out);

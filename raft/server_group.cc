@@ -188,7 +188,7 @@ void Server::frame(Moment now, std::string_view body, Effects& out) {
         if (!g || !g->trouble.empty()) continue;
         if (!g->group) { // the leader of a group that we shall learn
             if (!std::holds_alternative<Append>(m.body)) continue;
-            openGroup(now, *g, m.to, {}, {});
+            if (!reopen(now, *g, m.to)) continue;
         }
         (void)step(now, *g, Received{std::move(m)}, out);
     }

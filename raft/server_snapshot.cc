@@ -97,7 +97,7 @@ void Server::offered(Moment now, Replica& g, const SnapshotMessage& m, const Off
     in.asked = in.heard = now.monotonic;
     if (!wire::decodeRow(offer.applied.value, in.applied)) return;
     if (auto at = installing_.find(g.id); at != installing_.end() && at->second.flush != 0) return; // one is as good as there
-    if (!g.group) openGroup(now, g, m.to, {}, {});
+    if (!g.group && !reopen(now, g, m.to)) return;
     GroupEffects effects;
     g.group->step(now, SnapshotOffered{m.from, offer.term, baseOf(in.applied)}, effects);
     g.active = true;

@@ -57,13 +57,14 @@ protected:
         Host& h = hosts[i];
         ServerOptions o;
         o.seed = 7 * i + lives;
-        o.store = 1000 + i;
+        o.store = storeOf(i);
         o.process = ++lives;
         h.leads = 0;
         h.server = std::make_unique<Server>(h.kv, [&h](GroupId) { return std::make_unique<Appender>(h.leads); }, std::move(o));
         for (const auto& r : h.log) h.server->recover(r.kind, r.group, r.payload);
         h.server->begin(now(), h.out);
     }
+    u64 storeOf(u32 i) const { return (empties.contains(i) ? 2000 : 1000) + i; }
     void crash(u32 i) {
         Host& h = hosts[i];
         h.server.reset();
@@ -158,6 +159,7 @@ protected:
 
     std::map<u32, Host> hosts;
     std::set<std::pair<u32, u32>> cut;
+    std::set<u32> empties; // came back with another store
     u64 clock = kHour, tokens = 0, lives = 0, frames = 0, bytes = 0, writesDone = 0;
     const GroupId group = groupOf(ShardId{0});
 };
@@ -325,6 +327,31 @@ TEST_F(Hosts, ASnapshotThatIsCutOffIsAskedForAgain) {
     run(15 * kSecond);
     EXPECT_EQ(hosts[f].server->appliedIndexes(), hosts[leader(group)].server->appliedIndexes());
     EXPECT_TRUE(hosts[f].kv.rows() == hosts[leader(group)].kv.rows());
+}
+// Its log has a vote and no entry yet: nothing in it says which server it is.
+TEST_F(Hosts, ALearnerThatRestartsBeforeItHasRowsIsStillFed) {
+    format(group);
+    run(3 * kSecond);
+    u32 l = leader(group);
+    const u32 lost = l % 3 + 1;
+    crash(lost);
+    hosts[lost].log.clear();
+    hosts[lost].kv = store::KvMemory();
+    empties.insert(lost);
+    start(lost);
+    Members was = hosts[l].server->group(group)->members(), becomes = was;
+    becomes.learners = {{ServerId{lost}, storeOf(lost)}};
+    hosts[l].server->hostRequest(now(), ++tokens, wire::encode(HostRequest{ChangeGroup{group, was, becomes}}), hosts[l].out);
+    for (u32 o = 1; o <= 3; o++) cut.insert({lost, o}); // nobody hears what it has
+    for (int i = 0; i < 200 && hosts[lost].log.empty(); i++) run(kTickNs);
+    ASSERT_FALSE(hosts[lost].log.empty());
+    crash(lost);
+    cut.clear();
+    hosts[lost].log.resize(1); // the vote
+    ASSERT_EQ(hosts[lost].log[0].kind, RecordKind::kVote);
+    start(lost);
+    run(5 * kSecond);
+    EXPECT_EQ(hosts[lost].server->appliedIndexes(), hosts[leader(group)].server->appliedIndexes());
 }
 TEST_F(Hosts, BytesFromAnywhereStopNobody) {
     format(group);
