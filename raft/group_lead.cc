@@ -332,7 +332,10 @@ Error Group::mayChange(const Members& next) const {
         differences++;
         if (!members().learns(m)) return {Code::Invalid, "a voter is a learner first"};
         const auto at = peers_.find(m);
-        if (at == peers_.end() || at->second.needsRows || at->second.match.value + kPromoteLag < log_.last().value)
+        // Who has nothing yet does not even know that it is to vote: it must be there, and need no rows (a short log is not
+        // enough).
+        if (!canLead(m) || at->second.match < std::max(log_.base().index, Index{1}) ||
+            at->second.match.value + kPromoteLag < log_.last().value)
             return {Code::Busy, "the learner has not caught up yet"};
     }
     if (differences > 1) return {Code::Invalid, "one voter at a time"};

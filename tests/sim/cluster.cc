@@ -1,5 +1,7 @@
 #include "tests/sim/cluster.h"
 
+#include <algorithm>
+
 namespace skua::sim {
 
 Cluster::Cluster(World& world, Bugs bugs, const Shape& shape, Policy policy, bool drifting)
@@ -21,6 +23,7 @@ Cluster::Cluster(World& world, Bugs bugs, const Shape& shape, Policy policy, boo
         if (role == registry::ServerRole::kRegistry) machines.back()->address = name + ":1"; // it is in everybody's configuration
     };
     for (u32 i = 0; i < replicas; i++) add("registry-" + std::to_string(i), registry::ServerRole::kRegistry);
+    for (const auto& m : machines) first_stores.push_back(m->store);
     for (u32 i = 0; i < replicas; i++) add("cdc-" + std::to_string(i), registry::ServerRole::kCoordinator);
     for (u32 i = 0; i < shape.shard_processes; i++) add("shard-" + std::to_string(i), registry::ServerRole::kShard);
     for (u32 i = 0; i < shape.services; i++)
@@ -58,12 +61,16 @@ raft::Format Cluster::registryFormat() const {
         row.id = ServerId{i + 1};
         row.name = row.domain = machines[i]->name;
         row.role = machines[i]->role;
-        row.store = machines[i]->store;
+        row.store = first_stores[i];
         format.members.push_back({row.id, row.store});
         own.registries.push_back(std::move(row));
     }
     format.config.value = wire::encode(own);
     return format;
+}
+
+bool Cluster::has(const raft::Member& member) const {
+    return std::any_of(machines.begin(), machines.end(), [&](const auto& m) { return m->store == member.store; });
 }
 
 Machine& Cluster::machineOf(const raft::Member& member) {
@@ -150,7 +157,30 @@ void Cluster::crashGroup() {
     // Sometimes they all stay away, so that much waits for the group.
     const u64 away = world.random.oneIn(2) ? world.random.between(5 * kSecond, kMinute) : 0;
     for (std::size_t i = 0; i < members.size(); i++)
-        if (i != spared) fell(machineOf(members[i]), away);
+        if (i != spared && has(members[i])) fell(machineOf(members[i]), away);
+}
+
+bool Cluster::mended() {
+    for (const GroupId group : groups()) {
+        const auto voters = membersOf(group);
+        if (voters.size() != replicas) return false;
+        for (const raft::Member& voter : voters) {
+            const auto m =
+                std::find_if(machines.begin(), machines.end(), [&](const auto& one) { return one->store == voter.store; });
+            if (m == machines.end() || !(*m)->up()) return false;
+            const raft::Group* g = (*m)->life->server().group(group);
+            if (!g || g->members() != raft::Members{voters, {}} || g->log().configIndex() > g->committed()) return false;
+        }
+    }
+    return true;
+}
+
+void Cluster::emptyOne() {
+    Machine& m = *machines[world.random.below(machines.size())];
+    if (replicas == 1 || !m.up() || !mended()) return;
+    world.count("fault server comes back empty");
+    fell(m);
+    m.wipe();
 }
 
 template <class Process>
@@ -213,6 +243,7 @@ void Cluster::cutLeader() {
     world.tell("{} is cut off from group {} how={}", leader->name, group.value, how);
     world.count(how == 0 ? "fault leader hears nobody" : how == 1 ? "fault leader is not heard" : "fault leader cut off");
     for (const raft::Member& member : membersOf(group)) {
+        if (!has(member)) continue;
         const u32 other = machineOf(member).node;
         if (other == leader->node) continue;
         if (how != 1) network.cut(other, leader->node, until);

@@ -33,6 +33,7 @@ struct Cluster {
     bool fellInstalling(Machine& machine);
     void crashLeader();
     void crashGroup(); // all members of some group at once, or all but one
+    void emptyOne();   // some metadata process loses its folder, if no group misses one already
     void cutOne();     // some link, for a while
     void cutLeader();  // from all other members, or them from it, or both
     void stopOne();    // a metadata process, as by SIGSTOP, for seconds
@@ -44,6 +45,7 @@ struct Cluster {
     // --- who is where
     std::vector<GroupId> groups() const;
     std::vector<raft::Member> membersOf(GroupId group) const; // as its leader has it
+    bool has(const raft::Member& member) const;               // a machine with that store
     Machine& machineOf(const raft::Member& member);
     raft::Format registryFormat() const;
     Machine* leaderOf(GroupId group) const;        // of the highest term; null: nobody
@@ -54,6 +56,7 @@ struct Cluster {
 
     GroupId anyGroup();
     bool allThere() const;
+    bool mended(); // every group has its voters, all of stores that are there, and all know it
     template <class Process>
     void fell(Process& process, u64 back = 0); // it is up again after that, or when chance says
     template <class Process>
@@ -62,6 +65,7 @@ struct Cluster {
     World& world;
     Network network;
     const net::Keys keys;
+    std::vector<u64> first_stores; // of the registry's members
     const Bugs bugs;
     const u32 replicas;
     const u64 pace;

@@ -68,6 +68,14 @@ void Machine::crash() {
     }
 }
 
+void Machine::wipe() {
+    cluster.world.tell("{} loses its folder", name);
+    kv = store::KvMemory();
+    log.clear();
+    store = cluster.world.random.next() | 1;
+    wiped++;
+}
+
 // --- one life ----------------------------------------------------------------------------------------------
 
 Host::Host(Machine& machine, i64 rate_ppm, i64 wall_offset)
@@ -104,7 +112,7 @@ void Host::begin() {
     server_->begin(now(), effects_);
     cluster.network.join(machine_.address, machine_.node, *this);
     const raft::Group* own = server_->group(kRegistryGroup);
-    if (machine_.role == registry::ServerRole::kRegistry && (!own || own->empty()))
+    if (machine_.role == registry::ServerRole::kRegistry && machine_.wiped == 0 && (!own || own->empty()))
         server_->hostRequest(now(), 0, wire::encode(raft::HostRequest{cluster.registryFormat()}), effects_);
     carryOut();
     tick();
@@ -254,9 +262,7 @@ void Host::writeDone() {
     for (auto& entry : w.entries) machine_.log.push_back(std::move(entry));
     server_->durable(now(), w.number, effects_);
     *replays_ = false;
-    std::size_t leads = 0;
-    for (const auto& [group, _] : server_->appliedIndexes()) leads += server_->leads(group);
-    if (std::exchange(leads_, leads) != leads) leadsChanged_.pulse();
+    noteLeads();
     soon();
 }
 
@@ -283,6 +289,7 @@ void Host::tick() {
     const u64 next = seldom ? 5 * kSecond : raft::kTickNs * cluster.pace;
     later(world_.now() + next, [](Host& host) {
         host.server_->tick(host.now(), host.effects_);
+        host.noteLeads();
         host.carryOut();
         host.tick();
     });
@@ -342,7 +349,24 @@ Task<> Host::tell(GroupId group, std::string address, std::string body, u64 toke
     co_return Ok{};
 }
 
-// As raft/shell.cc has it.
+// These three as raft/shell.cc has them.
+void Host::noteLeads() {
+    std::size_t leads = 0;
+    for (const auto& [group, _] : server_->appliedIndexes()) leads += server_->leads(group);
+    if (std::exchange(leads_, leads) != leads) leadsChanged_.pulse();
+}
+
+std::vector<registry::GroupRow> Host::otherThanMapped() const {
+    std::vector<registry::GroupRow> others;
+    for (const raft::GroupMembers& led : server_->ledMembers())
+        for (const registry::GroupRow& row : directory_.map().groups) {
+            if (row.id != led.group || row.configuration >= led.configuration.value) continue;
+            if (row.members == led.members.voters && row.learners == led.members.learners) continue;
+            others.push_back({led.group, led.members.voters, led.members.learners, true, led.configuration.value, {}});
+        }
+    return others;
+}
+
 Task<> Host::presence() {
     ServerId id;
     Incarnation incarnation;
@@ -369,6 +393,7 @@ Task<> Host::presence() {
         beat.wall = clock_.wall();
         for (const auto& [group, _] : server_->appliedIndexes())
             if (server_->leads(group)) beat.leads.push_back(group);
+        beat.groups = otherThanMapped();
         auto heard = co_await caller_.query(kRegistryGroup, beat);
         if (dead_) break;
         if (!heard && heard.error().code == Code::NotFound) id = {};

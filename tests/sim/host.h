@@ -40,13 +40,15 @@ public:
 
     void start();
     void crash();
+    void wipe(); // while it is down: it comes back with an empty folder, which is another store
     bool up() const { return life != nullptr; }
 
     Cluster& cluster;
     const u32 node;
     const std::string name;
     const registry::ServerRole role;
-    const u64 store;
+    u64 store;
+    u32 wiped = 0;
     store::KvMemory kv;
     std::vector<raft::RecordToWrite> log; // durable records, in order
     std::shared_ptr<Host> life;
@@ -85,6 +87,8 @@ private:
     Task<> call(GroupId group, GroupId to, std::string body, u64 token);
     Task<> tell(GroupId group, std::string address, std::string body, u64 token);
     Task<> presence();
+    std::vector<registry::GroupRow> otherThanMapped() const;
+    void noteLeads();
     Task<> bury();
 
     Machine& machine_;

@@ -202,6 +202,7 @@ private:
         if (what < 13) return cluster_.cutOne();
         if (what < 15) return cluster_.cutLeader();
         if (what < 16) return cluster_.stopOne();
+        if (what == 17) return cluster_.emptyOne();
         if (what < 17) return cluster_.drifting ? cluster_.jumpWall() : cluster_.stopOne();
         w->crash();
         world_.after(world_.random.below(5 * kSecond), [w] { w->begin(); });
@@ -212,6 +213,7 @@ private:
         healed_ = true;
         world_.faults = Faults{};
         crew_.night = 0;
+        crew_.nights = false;
         world_.quiet = false;
         cluster_.night(false);
         cluster_.network.heal();
@@ -252,6 +254,7 @@ const std::vector<std::string>& mustHappen() {
                                               "fault crash of a client",
                                               "fault crash while busy",
                                               "fault crash of a leader",
+                                              "fault server comes back empty",
                                               "fault crash while a snapshot is installed",
                                               "fault crash of a whole group",
                                               "fault crash of a majority",

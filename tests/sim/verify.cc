@@ -61,6 +61,7 @@ std::string whoIsBehind(Cluster& cluster) {
         const auto members = cluster.membersOf(group);
         if (members.size() != cluster.replicas) return fmt::format("group {} has {} members", group.value, members.size());
         for (const raft::Member& member : members) {
+            if (!cluster.has(member)) return fmt::format("group {} has a member that lost its folder", group.value);
             const Machine& m = cluster.machineOf(member);
             const std::string who = fmt::format("group {} on {}: ", group.value, m.name);
             if (!m.up()) return who + "down";

@@ -128,8 +128,8 @@ u64 Worker::sleeps(u64 until) {
     crew_.asleep.emplace(until, number);
     crew_.awake--;
     world_.quiet = crew_.awake == 0;
-    if (world_.quiet && crew_.asleep.begin()->first > world_.now() + 5 * kMinute)
-        world_.after(0, [this] { cluster_.night(world_.quiet); });
+    if (crew_.nights && world_.quiet && crew_.asleep.begin()->first > world_.now() + 5 * kMinute)
+        world_.after(0, [this] { cluster_.night(crew_.nights && world_.quiet); });
     return number;
 }
 void Worker::wakes(u64 until, u64 number) {

@@ -59,6 +59,7 @@ struct Crew {
     u32 stops = 0;                   // how often a process may still be stopped
     u64 theme = 0;                   // what they are fond of
     std::function<void()> began;     // an operation begins
+    bool nights = true;              // the pace may change while all sleep
     u64 naps = 0;
     std::set<std::pair<u64, u64>> asleep; // until, number
     u64 night = 0;                        // everybody sleeps until then

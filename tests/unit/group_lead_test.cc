@@ -155,6 +155,20 @@ TEST_F(GroupTest, AServerEntersAsALearnerAndThenVotes) {
     EXPECT_EQ(g(4).members().voters.size(), 4u);
     EXPECT_EQ(nodes[4].rows.members, m);
 }
+// However short the log is: it does not know that it votes, and with one more away nobody could be elected.
+TEST_F(GroupTest, ALearnerThatHasNothingDoesNotBecomeAVoter) {
+    const u32 l = lead(3);
+    Members m = g(l).members();
+    m.learners.push_back(member(4)); // it is not there yet
+    step(l, ChangeMembers{m});
+    EXPECT_EQ(nodes[l].refused.code, Code::Ok);
+    run(4 * kBeat);
+    m.learners.clear();
+    m.voters.push_back(member(4));
+    step(l, ChangeMembers{m});
+    EXPECT_EQ(nodes[l].refused.code, Code::Busy);
+    EXPECT_EQ(nodes[l].refused.detail, "the learner has not caught up yet");
+}
 TEST_F(GroupTest, ALearnerNeitherCountsNorStands) {
     const u32 l = lead(2), f = other(l);
     start(4);
