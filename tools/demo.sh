@@ -32,7 +32,7 @@ trap 'failed $LINENO' ERR
 trap 'exit 130' INT TERM
 
 say "cluster up: 8 disks in 8 failure domains, 8 shards"
-"$SKUA" cluster up --dir "$WORK/cluster" --disks 8 --shards 8 --replicas 1
+"$SKUA" cluster up --dir "$WORK/cluster" --disks 8 --shards 8
 done_phase
 
 MOUNT=yes
