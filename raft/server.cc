@@ -374,7 +374,9 @@ void Server::tick(Moment now, Effects& out) {
     for (auto& [_, g] : groups_) {
         if (g->group && g->group->wakeAt() <= now.monotonic) (void)step(now, *g, Tick{}, out);
         if (!g->leading) continue;
-        lead(now, *g, out);
+        // A group in which nothing happens has little to look at.
+        const bool quiet = now.monotonic.value > g->appliedAt.value + kQuietNs;
+        if (!quiet || now.monotonic.value >= g->ledAt.value + kQuietTickNs) lead(now, *g, out);
         // Rows have not changed since they were asked last: only those go whose time is up, the oldest first.
         if (!g->parked.empty() && now.monotonic >= g->parked.front().until) retryParked(now, *g, out);
     }
@@ -429,6 +431,11 @@ std::string Server::voteRow(GroupId group) const {
     if (at == groups_.end()) return {};
     if (!at->second->group) return wire::encode(at->second->past.vote());
     return wire::encode(at->second->group->voteRow());
+}
+
+std::size_t Server::ledGroups() const {
+    return static_cast<std::size_t>(
+        std::count_if(groups_.begin(), groups_.end(), [](const auto& g) { return g.second->leading; }));
 }
 
 bool Server::leads(GroupId group) const {

@@ -26,10 +26,11 @@
 
 namespace skua::raft {
 
-inline constexpr u64 kTickNs = 50 * kMillisecond; // how often tick() is wanted
-inline constexpr u64 kParkNs = 8 * kSecond;       // a query that waits is answered then: within an attempt (group_caller.h)
-inline constexpr u64 kIdleAgeNs = 10 * kSecond;   // older than this, a group's age is logged before it is used
-inline constexpr std::size_t kMaxInLog = 16'384;  // commands not applied yet, of all groups
+inline constexpr u64 kTickNs = 50 * kMillisecond;                               // how often tick() is wanted
+inline constexpr u64 kQuietNs = 2 * kSecond, kQuietTickNs = 500 * kMillisecond; // lead() of a group in which nothing happens
+inline constexpr u64 kParkNs = 8 * kSecond;      // a query that waits is answered then: within an attempt (group_caller.h)
+inline constexpr u64 kIdleAgeNs = 10 * kSecond;  // older than this, a group's age is logged before it is used
+inline constexpr std::size_t kMaxInLog = 16'384; // commands not applied yet, of all groups
 inline constexpr std::size_t kMaxInLogBytes = 64u << 20;
 inline constexpr std::size_t kMaxWriteBytes = 8u << 20;            // of one write to the log; one entry may be larger
 inline constexpr std::size_t kMaxReplyBytes = (8u << 20) - 65'536; // of a body: the frame has its limit
@@ -136,6 +137,7 @@ public:
     std::map<GroupId, Index> lastIndexes() const;
     bool applied(const std::map<GroupId, Index>& indexes) const;
     bool leads(GroupId group) const;
+    std::size_t ledGroups() const;
     std::vector<GroupMembers> ledMembers() const; // of the groups that we lead, as committed
     const Group* group(GroupId id) const;         // null: not here, or down
     // Of writes: what was given out, and what is durable.
@@ -163,6 +165,7 @@ private:
         std::vector<GroupEffects::Send> held; // for a write
         bool leading = false;                 // in term `led`: the machine was told
         Term led;
+        Monotonic appliedAt, ledAt;           // something happened; the machine's lead() was called
         bool touched = false, active = false; // rows have changed; EndTurn is due
         std::string trouble;
         std::map<Index, Waiting> byIndex;                            // commands without a client

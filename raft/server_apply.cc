@@ -196,12 +196,14 @@ void Server::leadTouched(Moment now, Effects& out) {
     for (auto& [_, g] : groups_) {
         if (!g->touched || !g->leading) continue;
         g->touched = false;
+        g->appliedAt = now.monotonic;
         lead(now, *g, out);
         retryParked(now, *g, out);
     }
 }
 
 void Server::lead(Moment now, Replica& g, Effects& out) {
+    g.ledAt = now.monotonic;
     LeaderOf leader(*this, now, g, out);
     g.machine->lead(*g.rows, timeOf(g, now), leader);
 }

@@ -459,8 +459,7 @@ private:
     }
     // Whoever asks the registry shall know at once who leads.
     void noteLeads() {
-        std::size_t leads = 0;
-        for (const auto& [group, _] : server_->appliedIndexes()) leads += server_->leads(group);
+        const std::size_t leads = server_->ledGroups();
         if (std::exchange(leads_, leads) != leads) leadsChanged_.pulse();
     }
 

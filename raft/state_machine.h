@@ -90,7 +90,7 @@ public:
     // Leading begins (after an entry of the leader's own term is applied) and ends.
     virtual void started(const store::Reader&, Time, Leader&) {}
     virtual void stopped() {}
-    // After a turn that applied something of this group, and every 50 ms.
+    // After a turn that applied something of this group, and every 50 ms; where nothing was applied for 2 s, every 500 ms.
     virtual void lead(const store::Reader&, Time, Leader&) {}
     virtual void heard(const store::Reader&, Time, u64 token, const Result<std::string>& reply, Leader&) {
         (void)token;

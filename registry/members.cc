@@ -73,15 +73,20 @@ void Registry::noteMembers(const store::Reader& r, const GroupRow& told, raft::L
 void Registry::mendGroups(const store::Reader& r, raft::Time now, raft::Leader& leader) {
     if (mendedAt_.value != 0 && now.age.value < mendedAt_.value + kRetryMendNs) return;
     mendedAt_ = now.age;
+    const MapVersion version = metaOf(r).version;
+    if (mendedFor_ == version) return; // these are the members that shall be
+    bool due = false;
     std::set<ServerId> needed;
     Groups::scan(r, Groups::All{}, [&](const GroupKey& key, const GroupRow& row) {
         for (const auto* list : {&row.members, &row.learners})
             for (const raft::Member& m : *list) needed.insert(m.server);
+        due = due || !row.formatted;
         if (!row.formatted) return true;
-        Telling& t = mending_[key.id];
-        if (t.token != 0 || now.age < t.not_before) return true;
         auto next = nextStep(r, row);
         if (!next) return true;
+        due = true;
+        Telling& t = mending_[key.id];
+        if (t.token != 0 || now.age < t.not_before) return true;
         auto leads = leaderOf(r, key.id, now.age);
         if (!leads) return true;
         t.token = ++lastToken_;
@@ -91,9 +96,11 @@ void Registry::mendGroups(const store::Reader& r, raft::Time now, raft::Leader& 
     });
     Servers::scan(r, Servers::All{}, [&](const ServerKey& key, const ServerRow& row) {
         if (row.replaced_by.value == 0 || needed.contains(key.id)) return true;
+        due = true;
         leader.propose(wire::encode(Request{DropServer{key.id}}));
         return true;
     });
+    if (!due) mendedFor_ = version;
 }
 
 // Nobody leads two groups more than another one that could: one group at a time is handed over.

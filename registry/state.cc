@@ -193,6 +193,7 @@ void Registry::stopped() {
     assigned_.clear();
     mending_.clear();
     leadsAt_ = mendedAt_ = {};
+    mendedFor_ = {};
     decidedAt_ = {};
     waiting_.clear();
     settled_ = {};

@@ -66,6 +66,7 @@ private:
     std::map<GroupId, MapVersion> assigned_; // proposed at this version, not applied yet
     std::map<GroupId, Telling> mending_;     // the leader of a group was told to change its members, or to hand over
     Age decidedAt_, leadsAt_, mendedAt_;
+    MapVersion mendedFor_; // every group of this version has the members that it shall have
     Age startedAt_;
     std::set<BlockServiceId> waiting_; // silent, and too many domains are: said once
     MapVersion settled_;               // every group of this version has members, all formatted

@@ -12,7 +12,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--build", default="build/release")
 parser.add_argument("--record", action="store_true")
 parser.add_argument("--quick", action="store_true")
-parser.add_argument("--only", default="", help="comma list of: cp, mount, meta, up, memory")
+parser.add_argument("--only", default="", help="comma list of: cp, mount, meta, up, memory, replicas")
 args = parser.parse_args()
 os.environ["SKUA_BUILD"] = os.path.abspath(args.build)
 from harness import BUILD, Cluster, ROOT, can_mount, run
@@ -22,7 +22,7 @@ ROUNDS = 1 if args.quick else 5
 free_gib = shutil.disk_usage(tempfile.gettempdir()).free >> 30
 MIB = 256 if args.quick else 2048 if free_gib > 56 else 1024
 BIG_MIB = 512 if args.quick else 8192
-only = set(args.only.split(",")) if args.only else {"cp", "mount", "meta", "up", "memory"}
+only = set(args.only.split(",")) if args.only else {"cp", "mount", "meta", "up", "memory", "replicas"}
 results = []
 
 
@@ -127,6 +127,65 @@ def bench_meta(c):
     record("mkdir, 32 in flight / 4 KiB fdatasync", ratio, "x", ">= 0.15", ratio >= 0.15, f"{median(mkdirs):.0f}/s ({spread(mkdirs)})")
 
 
+def metadata_cpu_s(c):
+    """Processor seconds of all metadata processes so far."""
+    total = 0
+    for name in os.listdir(os.path.join(c.dir, "run")):
+        if name.endswith(".pid") and not name.startswith(("blocks", "mount")):
+            fields = open(f"/proc/{c.pid(name[:-4])}/stat").read().rsplit(")", 1)[1].split()
+            total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def leader_of(c, kind):
+    for _ in range(400):
+        for g in c.status()["groups"]:
+            if g["kind"] == kind and g["id"] == 0 and g["leader"]:
+                return g["leader"]
+        time.sleep(0.05)
+    raise AssertionError(f"nobody leads {kind}")
+
+
+def bench_replicas():
+    duration = "1" if args.quick else "3"
+
+    def creates(c, in_flight):
+        return json.loads(c.skua("bench", "meta", "--op", "create", "--in-flight", in_flight, "--seconds", duration, "--json").stdout)
+
+    with Cluster(disks=8, shards=8, replicas=1) as one, Cluster(disks=8, shards=8, replicas=3) as three:
+        sync, ones, threes, lone = [], [], [], []
+        for _ in range(ROUNDS):
+            sync.append(raw_disk(one.scratch)["syncs_per_s"])
+            ones.append(creates(one, 64)["ops_per_s"])
+            threes.append(creates(three, 64)["ops_per_s"])
+            lone.append(creates(three, 1)["p50_us"])
+        ratio = median(threes) / median(ones)
+        record("creates, 64 in flight, 3 replicas / 1 replica", ratio, "x", ">= 0.35", ratio >= 0.35,
+               f"{median(threes):.0f}/s ({spread(threes)}), one {median(ones):.0f}/s ({spread(ones)})")
+        ratio = median(threes) / median(sync)
+        record("creates, 64 in flight, 3 replicas / 4 KiB fdatasync", ratio, "x", ">= 6", ratio >= 6, f"disk {median(sync):.0f}/s ({spread(sync)})")
+        ratio = median(lone) / (1e6 / median(sync))
+        record("one client's commit, 3 replicas / one fdatasync", ratio, "x", "<= 3", ratio <= 3,
+               f"median {median(lone):.0f} us ({spread(lone)}), fdatasync {1e6 / median(sync):.0f} us")
+        took = []
+        for i in range(6 if args.quick else 18):
+            kind = ("shard", "cdc", "registry")[i % 3]
+            name = leader_of(three, kind)
+            three.kill(name)
+            what = {"shard": ("touch", f"/killed-{i}"), "cdc": ("mkdir", f"/dir-{i}"), "registry": ("admin", "set-up", "--disk", 1)}[kind]
+            took.append(seconds(lambda: three.skua(*what)))
+            three.start(name)
+            while not three.status()["healthy"]:
+                time.sleep(0.1)
+        record("leader killed to the next write", median(took), "s", "<= 1", median(took) <= 1, f"{min(took):.2f}..{max(took):.2f}")
+    with Cluster(disks=1, shards=254, replicas=3) as c:
+        time.sleep(5)
+        before, at = metadata_cpu_s(c), time.monotonic()
+        time.sleep(10)
+        share = 100 * (metadata_cpu_s(c) - before) / (time.monotonic() - at)
+        record("256 idle groups x 3, of one core", share, "%", "<= 2", share <= 2)
+
+
 def bench_up():
     times, rss = [], []
     for _ in range(ROUNDS):
@@ -171,6 +230,8 @@ def main():
                 bench(c)
     if "up" in only:
         bench_up()
+    if "replicas" in only:
+        bench_replicas()
     os.makedirs(os.path.join(ROOT, "build"), exist_ok=True)
     with open(os.path.join(ROOT, "build/bench.json"), "w") as f:
         json.dump(results, f, indent=1)
