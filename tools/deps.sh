@@ -3,7 +3,7 @@
 set -eu
 packages="make git pkg-config python3 clang-19 lld-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev librocksdb-dev liburing-dev
 libfuse3-dev fuse3 libisal-dev libssl-dev libxxhash-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev libgtest-dev
-libbenchmark-dev librapidcheck-dev libjemalloc-dev libcpp-httplib-dev ccache sqlite3 rsync attr psmisc"
+libbenchmark-dev librapidcheck-dev libjemalloc-dev libcpp-httplib-dev ccache spin sqlite3 rsync attr psmisc"
 stamp="build/.deps-ok"
 here=$(cksum < "$0")
 if [ "${1:-}" = --quick ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$here" ]; then exit 0; fi

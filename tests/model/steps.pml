@@ -8,10 +8,10 @@
                   itself, without the coordinator (shard/entries.cc:add, :remove).
      Coordinator  what its log applies: cdc/state.cc:apply, cdc/transaction.cc:due, :took, cdc/ops/rename.cc,
                   cdc/ops/link.cc. A transaction starts when no earlier unfinished one has one of its names.
-     Leader       cdc/state.cc:drive sends the current step of a transaction once; another leader (:started)
-                  sends it again, with the watermark of that time (:lowestUnfinished).
+     Leader       cdc/state.cc:drive sends the current step of a transaction once; another leader, :started,
+                  sends it again, with the watermark of that time, :lowestUnfinished.
      Shards       two: name a is on one, name b on the other, link counts on the first. shard/ops/step.cc:applyStep,
-                  shard/ops/lock_entry.cc, set_entry.cc, add_link.cc.
+                  shard/ops/lock_entry.cc, shard/ops/set_entry.cc, shard/ops/add_link.cc.
 
    Abstracted: both logs (an entry is applied once, in order). A step, once sent, arrives at any time, any number
    of times, also when its transaction has long ended; so does its answer: one of an earlier step is passed over
@@ -30,7 +30,7 @@
    And a variant that must hold too
      ANY_ORDER          transactions with a common name run side by side: locks alone keep them apart (the order of
                         names is there so that none waits for another in a circle, or for ever) */
-#include "probe.h"
+#include "probe.pml"
 
 #ifndef TXNS
 #define TXNS 3

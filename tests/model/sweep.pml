@@ -6,7 +6,7 @@
    Processes
      Writer   a client with reservation 0: writes blocks 0 and 1 of one content, stages the span of block 0,
               commits the content with the span of block 1. It may stop for ever, or for hours, before any line.
-              (client/writer.h)
+              (client/writer.cc)
      Editor   another client, or repair, with reservation 1: writes block 2 of the same content in the place of
               block 1. (shard/contents_edit.cc:edit, shard/contents_edit.cc:replaceBlock)
      Shard    what its log applies, one entry a step: shard/reservations.cc:make, :use, :useContent, :useBlocks,
@@ -29,7 +29,7 @@
      NO_KEEP                  Fate does not ask whether the reservation lives
      EARLY_RECEIPT            a receipt is given before the block is durable
      REPLACED_NOT_REFERENCED  Fate does not look at blocks that were replaced and wait */
-#include "probe.h"
+#include "probe.pml"
 
 #define BLOCKS 3
 #define RESERVATION(b) ((b) / 2) /* blocks 0, 1: the writer's; 2: the editor's */
