@@ -2,6 +2,7 @@
 #
 # tests/unit/X_test.cc   GoogleTest, one binary each           tests/fuzz/X_fuzz.cc   libFuzzer, clang only
 # tests/sim              the simulator                          tests/bench/X_bench.cc Google Benchmark
+# tests/model            SPIN models
 # tests/*/X_test.py      Python, against the tree or real processes (tests/harness.py)
 UNIT_TESTS := $(patsubst tests/unit/%.cc,$(O)/tests/unit/%,$(wildcard tests/unit/*_test.cc))
 SIM_SOURCES := $(sort $(wildcard tests/sim/*.cc))

@@ -76,7 +76,7 @@ byte was[LAST + 1], wasBy[LAST + 1];
 /* the copy of an Append; term 0: none */
 byte m_term, m_index, m_before, m_entry, m_members, m_commit;
 
-hidden byte x, n, c, t;
+byte x, n, c; /* of d_steps only, 0 between */
 
 inline readLog(i) {
     members[i] = membersAt[AT(i, base[i])];

@@ -31,7 +31,7 @@ MODELS = {
         longer_guards={}),
     "members": dict(
         holds=["", "MEMBERS=15 EMPTIED=0", "STORES=3 TERMS=5 EMPTIED=0", "STORES=3 DELAYED"],
-        longer=["DELAYED", "MEMBERS=15", "LAST=4"],
+        longer=["DELAYED EMPTIED=0", "MEMBERS=15", "LAST=4 EMPTIED=0"],
         guards=dict(SAME_STORE_ID="", VOTE_FORGOTTEN="", CUT_TOO_FAR="", COUNT_OLD_TERMS="STORES=3 TERMS=5 EMPTIED=0"),
         longer_guards=dict(MANY_AT_ONCE="LAST=4 EMPTIED=0", BASE_WITHOUT_MEMBERS="LAST=4 EMPTIED=0")),
 }
@@ -162,11 +162,16 @@ def trace(model, *switches):
     trail = next(f for f in os.listdir(where) if f.endswith(".trail"))
     told = subprocess.run(["./pan", "-r", trail], cwd=where, stdout=subprocess.PIPE, text=True, errors="replace").stdout
     for line in told.splitlines():
-        step = re.search(r"proc +(\d+) \((\S+)\) \S*:(\d+) \(state", line)
-        if re.match(r" *\d+:\s+proc", line) and step and "[" in line and step[2] != ":init:" and "D_STEP" in line:
+        step = re.match(r" *\d+:\s+proc +(\d+) \((\w+)\) .*\[D_STEP(\d+)\]", line)
+        if step:
             at = int(step[3]) - 1
-            print(f"{step[2]}#{step[1]:3} line {step[3]:4} {lines[at].strip()} {lines[at + 1].strip() if lines[at].rstrip().endswith('{') else ''}")
-        elif not re.match(r" *\d+:\s+proc|PROBE|\s+(D_STEP|\(|-end-|goto)", line):
+            text = lines[at].strip()
+            for part in lines[at + 1:at + 3]:
+                if text.endswith("}") or re.match(r"\s*(::|#|od)", part):
+                    break
+                text += " " + part.strip()
+            print(f"{step[2] + ' ' + str(step[1]):16} {step[3]:>4}  {text[:110]}")
+        elif re.match(r"pan:1:|\t\w+ +\S+:\t[1-9]", line): # what is not 0 in the end
             print(line)
 
 
