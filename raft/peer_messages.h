@@ -74,7 +74,8 @@ struct PeerFrame {
     std::optional<Beat> beat;
     std::optional<Heard> heard;
     std::vector<SnapshotMessage> snapshots;
-    FIELDS(from, messages, beat, heard, snapshots)
+    Wall wall; // the sender's clock
+    FIELDS(from, messages, beat, heard, snapshots, wall)
 };
 
 u64 hashOf(const std::vector<Led>& pairs);

@@ -37,7 +37,10 @@ const Group* Server::group(GroupId id) const {
 }
 
 Time Server::timeOf(const Replica& g, Moment now) const {
-    return g.group ? g.group->timeNow(now) : Time{now.wall, g.applied.age};
+    Time time = g.group ? g.group->timeNow(now) : Time{now.wall, g.applied.age};
+    // An earlier leader's clock may have been ahead: the group's time stands still until ours has come there.
+    time.sure = clocksAgree_ && time.wall.value <= now.wall.value + kMinute;
+    return time;
 }
 
 // Which of the members we are: the one with our store. (Groups of one were made without store ids once.)
@@ -381,6 +384,7 @@ void Server::tick(Moment now, Effects& out) {
         if (!g->parked.empty() && now.monotonic >= g->parked.front().until) retryParked(now, *g, out);
     }
     beat(now);
+    compareClocks(now);
     snapshotsTick(now, out);
 }
 

@@ -138,8 +138,9 @@ public:
     bool applied(const std::map<GroupId, Index>& indexes) const;
     bool leads(GroupId group) const;
     std::size_t ledGroups() const;
-    std::vector<GroupMembers> ledMembers() const; // of the groups that we lead, as committed
-    const Group* group(GroupId id) const;         // null: not here, or down
+    bool clocksAgree() const { return clocksAgree_; } // ours and most other hosts', within a minute
+    std::vector<GroupMembers> ledMembers() const;     // of the groups that we lead, as committed
+    const Group* group(GroupId id) const;             // null: not here, or down
     // Of writes: what was given out, and what is durable.
     u64 lastWrite() const { return lastWrite_; }
     u64 durableWrite() const { return durableWrite_; }
@@ -219,6 +220,7 @@ private:
     void stopLeading(Replica& g, Effects* out);
     void release(Replica& g);
     void beat(Moment now);
+    void compareClocks(Moment now);
     void beaten(Moment now, const Member& from, const Beat& beat, Effects& out);
     void renewed(Moment now, const Member& from, const Heard& heard, Effects& out);
     // snapshots (server_snapshot.cc)
@@ -260,6 +262,12 @@ private:
     std::deque<Logged> logged_;   // written, not durable; in order
     std::map<ServerId, PeerFrame> outbox_;
     std::map<ServerId, Pair> pairs_;
+    struct HostClock {
+        Monotonic at;
+        u64 off_ns = 0; // from ours
+    };
+    std::map<ServerId, HostClock> walls_;
+    bool clocksAgree_ = true;
     std::map<u64, Sending> sending_; // by number
     std::map<GroupId, Installation> installing_;
     u64 lastFlush_ = 0;

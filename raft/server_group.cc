@@ -152,6 +152,7 @@ void Server::flush(Moment now, Effects& out, u64 most_writes) {
     }
     for (auto& [to, frame] : std::exchange(outbox_, {})) {
         frame.from = self_;
+        frame.wall = now.wall;
         std::vector<GroupMessage> messages = std::move(frame.messages);
         frame.messages.clear();
         std::vector<SnapshotMessage> snapshots = std::move(frame.snapshots);
@@ -161,6 +162,7 @@ void Server::flush(Moment now, Effects& out, u64 most_writes) {
             out.frames.push_back({to, wire::encode(frame)});
             frame = {};
             frame.from = self_;
+            frame.wall = now.wall;
             bytes = 0;
         };
         for (GroupMessage& m : messages) {
@@ -182,6 +184,9 @@ void Server::flush(Moment now, Effects& out, u64 most_writes) {
 void Server::frame(Moment now, std::string_view body, Effects& out) {
     PeerFrame frame;
     if (!wire::decode(body, frame)) return;
+    if (frame.from.server != self_.server && (walls_.contains(frame.from.server) || walls_.size() < kMaxGroups))
+        walls_[frame.from.server] = {
+            now.monotonic, frame.wall < now.wall ? now.wall.value - frame.wall.value : frame.wall.value - now.wall.value};
     for (GroupMessage& m : frame.messages) {
         if (m.to.store != options_.store) continue; // for a store that was here before
         Replica* g = replicaOf(m.group);
@@ -196,6 +201,18 @@ void Server::frame(Moment now, std::string_view body, Effects& out) {
     if (frame.beat) beaten(now, frame.from, *frame.beat, out);
     if (frame.heard) renewed(now, frame.from, *frame.heard, out);
     leadTouched(now, out);
+}
+
+// Of the hosts that were heard lately, are most (we are one) within a minute of our clock? A leader hears all of its
+// groups'; who follows hears only leaders, and ends nothing.
+void Server::compareClocks(Moment now) {
+    std::size_t heard = 1, near = 1;
+    for (const auto& [_, w] : walls_) {
+        if (now.monotonic.value > w.at.value + 10 * kSecond) continue;
+        heard++;
+        near += w.off_ns <= kMinute;
+    }
+    clocksAgree_ = 2 * near > heard;
 }
 
 // To every host that has a member of a group that we lead.

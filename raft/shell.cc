@@ -362,6 +362,10 @@ private:
             co_await nap;
             server_->tick(now(), effects_);
             noteLeads();
+            if (!server_->clocksAgree() && server_->ledGroups() > 0 && ring_.now().value > clockSaid_.value + kMinute) {
+                clockSaid_ = ring_.now();
+                log::error("this clock is over a minute from most others': nothing ends by wall time here; set it");
+            }
             if (log_->wantsMark() && ring_.now().value - lastAppend_.value >= 50 * kMillisecond) {
                 auto marked = co_await log_->markSynced();
                 if (!marked) log::warn("log mark failed why=\"{}\"", marked.error().message());
@@ -486,7 +490,7 @@ private:
     u64 lastToken_ = 0;
     std::size_t leads_ = 0;
     Event leadsChanged_;
-    Monotonic lastAppend_;
+    Monotonic lastAppend_, clockSaid_;
     bool stopping_ = false;
 };
 

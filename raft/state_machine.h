@@ -25,6 +25,9 @@ namespace skua::raft {
 struct Time {
     Wall wall;
     Age age;
+    // In lead(): the wall time is within a minute of what most of the other hosts say. Else nothing ends by it: a clock
+    // that is days ahead must not end all retention.
+    bool sure = true;
 };
 
 struct Command {

@@ -153,7 +153,7 @@ void Shard::stopped() { leading_.reset(); }
 
 void Shard::lead(const store::Reader& rows, raft::Time now, raft::Leader& leader) {
     if (!leading_) return;
-    purgeWhatIsDue(rows, now, leader);
+    if (now.sure) purgeWhatIsDue(rows, now, leader);
     sendOutbox(rows, leader);
 }
 

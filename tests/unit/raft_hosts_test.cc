@@ -72,7 +72,10 @@ protected:
         h.out = {};
         h.writes.clear();
     }
-    Moment now() const { return {Monotonic{clock}, Wall{1'700'000'000 * kSecond + clock}}; }
+    Moment now(u32 host = 0) const {
+        const auto off = ahead.find(host);
+        return {Monotonic{clock}, Wall{1'700'000'000 * kSecond + clock + (off == ahead.end() ? 0 : off->second)}};
+    }
     void format(GroupId group) {
         Format f;
         f.cluster = ClusterId{1};
@@ -88,7 +91,7 @@ protected:
             std::vector<Effects::Frame> going;
             for (auto& [i, h] : hosts) {
                 if (!h.server) continue;
-                h.server->flush(now(), h.out);
+                h.server->flush(now(i), h.out);
                 Effects due = std::move(h.out);
                 h.out = {};
                 if (due.write) h.writes.emplace_back(due.write, std::move(due.log));
@@ -115,7 +118,7 @@ protected:
             for (auto& f : going) {
                 busy = true;
                 if (auto at = hosts.find(f.to.value); at != hosts.end() && at->second.server)
-                    at->second.server->frame(now(), f.body, at->second.out);
+                    at->second.server->frame(now(at->first), f.body, at->second.out);
             }
             if (!busy) return;
         }
@@ -124,7 +127,7 @@ protected:
         for (const u64 end = clock + time; clock < end;) {
             clock += kTickNs;
             for (auto& [i, h] : hosts)
-                if (h.server) h.server->tick(now(), h.out);
+                if (h.server) h.server->tick(now(i), h.out);
             settle();
         }
     }
@@ -159,7 +162,8 @@ protected:
 
     std::map<u32, Host> hosts;
     std::set<std::pair<u32, u32>> cut;
-    std::set<u32> empties; // came back with another store
+    std::map<u32, u64> ahead; // clocks, by ns
+    std::set<u32> empties;    // came back with another store
     u64 clock = kHour, tokens = 0, lives = 0, frames = 0, bytes = 0, writesDone = 0;
     const GroupId group = groupOf(ShardId{0});
 };
@@ -205,6 +209,21 @@ TEST_F(Hosts, WhatWasAcknowledgedOutlivesTheLeaderOnce) {
     start(l);
     run(2 * kSecond);
     EXPECT_EQ(hosts[l].kv.get(std::string("\0\2\0\0all", 7)), "a;b;");
+}
+TEST_F(Hosts, AClockThatIsFarFromMostOthersEndsNothing) {
+    format(group);
+    run(3 * kSecond);
+    const u32 l = leader(group);
+    EXPECT_TRUE(hosts[l].server->clocksAgree());
+    ahead[l % 3 + 1] = 8 * kDay; // one of three: most are near
+    run(kSecond);
+    EXPECT_TRUE(hosts[l].server->clocksAgree());
+    ahead = {{l, 8 * kDay}};
+    run(kSecond);
+    EXPECT_FALSE(hosts[l].server->clocksAgree());
+    ahead.clear();
+    run(kSecond);
+    EXPECT_TRUE(hosts[l].server->clocksAgree());
 }
 TEST_F(Hosts, WhoLosesTheLeadHangsUpOnThoseWhoWait) {
     format(group);
