@@ -131,6 +131,11 @@ int clusterUp(const Settings& settings, UpOptions o) {
     if (o.replicas < 1 || o.replicas > 7) return usage("--replicas takes 1 to 7");
     if (o.shards < 1 || o.shards > 4096) return usage("--shards takes 1 to 4096");
     if (!o.disk.empty()) o.disks = o.disk.size();
+    for (std::string& disk : o.disk) { // its process runs elsewhere
+        std::error_code ec;
+        if (!fs::is_directory(disk, ec)) return fail(disk + " is no folder: make it, on the disk that it shall be");
+        disk = fs::canonical(disk, ec).string();
+    }
     if (o.disks < 1 || o.disks > 64) return usage("--disks takes 1 to 64");
     auto set = settingsOf(o.set);
     if (!set) return usage(set.error().detail);

@@ -4,8 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cctype>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
@@ -58,8 +60,13 @@ int usage(const std::string& message) {
     std::fprintf(stderr, "skua: %s\n", message.c_str());
     return kUsage;
 }
+void flushOutput(bool fine) {
+    if (std::fflush(stdout) == 0 && fine) return;
+    if (errno != EPIPE) std::fprintf(stderr, "skua: standard output: %s\n", std::strerror(errno));
+    std::_Exit(kFailed);
+}
 void print(const std::string& text) {
-    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) std::_Exit(kFailed);
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) flushOutput(false);
 }
 void print(const char* text) { print(std::string(text)); }
 void print(const nlohmann::json& value) { print(value.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"); }
@@ -81,7 +88,7 @@ int withProcess(const Settings& settings, const std::function<int(client::Proces
 int withClient(const Settings& settings, const std::function<Task<Result<>>(Client&)>& work) {
     return withProcess(settings, [&](client::Process& process) {
         auto done = process.run(work(process.client()));
-        std::fflush(stdout);
+        flushOutput();
         return done ? kFine : fail(done.error());
     });
 }
@@ -89,7 +96,7 @@ int withClient(const Settings& settings, const std::function<Task<Result<>>(Clie
 int withClientCode(const Settings& settings, const std::function<Task<int>(Client&)>& work) {
     return withProcess(settings, [&](client::Process& process) {
         const int code = process.run(work(process.client()));
-        std::fflush(stdout);
+        flushOutput();
         return code;
     });
 }

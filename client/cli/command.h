@@ -58,6 +58,8 @@ public:
 // --- for commands ----------------------------------------------------------------------------------------------
 
 // Prints "skua: message" to stderr; gives kFailed.
+// What print() left in the buffer goes out now; if it cannot, the process says so and ends with 1.
+void flushOutput(bool fine = true);
 int fail(const Error& error);
 int fail(const std::string& message);
 int usage(const std::string& message);

@@ -24,8 +24,9 @@ std::string baseName(std::string path) {
 } // namespace
 
 Wall wallOf(const timespec& t) {
-    if (t.tv_sec < 0) return Wall{1}; // before 1970 there is nothing
-    return Wall{static_cast<u64>(t.tv_sec) * kSecond + static_cast<u64>(t.tv_nsec)};
+    if (t.tv_sec < 0) return Wall{1};                                  // before 1970 there is nothing
+    constexpr i64 kLastSecond = static_cast<i64>(~0ull / kSecond) - 1; // in 2554
+    return Wall{static_cast<u64>(std::min<i64>(t.tv_sec, kLastSecond)) * kSecond + static_cast<u64>(t.tv_nsec)};
 }
 timespec timeOf(Wall wall) { return {static_cast<time_t>(wall.value / kSecond), static_cast<long>(wall.value % kSecond)}; }
 

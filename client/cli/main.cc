@@ -26,5 +26,7 @@ int main(int argc, char** argv) {
     addInternal(all);
     root.example("skua cluster up && skua cp -r /etc skua:/etc && skua ls -l /etc");
     root.parse(argc, argv);
-    return all.run();
+    const int code = all.run();
+    flushOutput();
+    return code;
 }

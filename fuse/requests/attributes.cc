@@ -1,6 +1,7 @@
 // GETATTR, SETATTR: what a file is, and that this changes. A size set by path has no close that would commit
 // it, so it is committed at once; one set on an open file waits like what is written.
 #include <sys/stat.h>
+#include <algorithm>
 #include "fuse/mount.h"
 #include "fuse/operations.h"
 
@@ -23,7 +24,12 @@ struct Change {
     bool of_handle = false;
 };
 
-Wall wallOf(const timespec& t) { return Wall{static_cast<u64>(t.tv_sec) * kSecond + static_cast<u64>(t.tv_nsec)}; }
+// What we have begins in 1970 and ends in 2554: what is outside becomes the nearest, as on other file systems.
+Wall wallOf(const timespec& t) {
+    constexpr i64 kLastSecond = static_cast<i64>(~0ull / kSecond) - 1;
+    if (t.tv_sec < 0) return Wall{1};
+    return Wall{static_cast<u64>(std::min<i64>(t.tv_sec, kLastSecond)) * kSecond + static_cast<u64>(t.tv_nsec)};
+}
 
 // Changing the owner takes setuid away, and so does changing the bytes, unless root does it.
 u32 withoutPrivileges(u32 mode) {

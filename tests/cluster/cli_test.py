@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What users of `skua` expect and seldom say: exit codes, messages, cp's rules, processes that come and go."""
-import fcntl, json, os, random, signal, stat, subprocess, sys, threading, time
+import fcntl, json, os, random, shutil, signal, stat, subprocess, sys, tempfile, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import Cluster, main, promise, run, wait_for
@@ -341,6 +341,37 @@ def policies_hold_below_their_directory():
     assert c.skua("cat", "/policy/below/f").stdout == b"small, but not inline"
     c.skua("policy", "set", "/policy", "scheme=")
     assert "scheme" not in json.loads(c.skua("policy", "get", "/policy", "--json").stdout)["own"]
+
+
+@promise
+def output_that_cannot_be_written_is_a_failure_and_said():
+    c = cluster()
+    c.skua("put", "/something", input=b"to list")
+    for command in (("ls", "/"), ("status",), ("ls", "--json", "/")):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([c.binary(), *command], env=c.env, stdout=full, stderr=subprocess.PIPE)
+        assert done.returncode == 1 and b"No space left" in done.stderr, (command, done.returncode, done.stderr)
+
+
+@promise
+def disks_are_named_from_where_the_user_stands():
+    scratch_dir = tempfile.mkdtemp(prefix="skua-test-")
+    try:
+        for name in ("d1", "d2", "d3"):
+            os.mkdir(f"{scratch_dir}/{name}")
+        env = {k: v for k, v in os.environ.items() if not k.startswith("SKUA_")}
+        skua = [cluster().binary(), "cluster"]
+        up = [*skua, "up", "--dir", "c", "--replicas", "1", "--shards", "1", "--disk"]
+        done = subprocess.run([*up, "nowhere"], cwd=scratch_dir, env=env, capture_output=True)
+        assert done.returncode == 1 and b"nowhere is no folder" in done.stderr and not os.path.exists(f"{scratch_dir}/c"), done
+        try:
+            done = subprocess.run([*up, "d1", "--disk", "d2", "--disk", "d3"], cwd=scratch_dir, env=env, capture_output=True)
+            assert done.returncode == 0, done
+            assert os.path.exists(f"{scratch_dir}/d2/FORMAT")
+        finally:
+            subprocess.run([*skua, "down", "--dir", "c", "--force"], cwd=scratch_dir, env=env)
+    finally:
+        shutil.rmtree(scratch_dir, ignore_errors=True)
 
 
 @promise
