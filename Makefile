@@ -116,14 +116,16 @@ deps-quick:
 # --- installing: skua into bin, the daemons beside it in libexec/skua; man pages and completion from the commands' own words
 INSTALLED := $(DESTDIR)$(PREFIX)
 install: all
-	install -d $(INSTALLED)/bin $(INSTALLED)/libexec/skua $(INSTALLED)/share/man/man1 $(INSTALLED)/share/bash-completion/completions $(INSTALLED)/share/doc/skua
+	install -d $(INSTALLED)/bin $(INSTALLED)/libexec/skua $(INSTALLED)/share/man/man1 $(INSTALLED)/share/man/man8 $(INSTALLED)/share/bash-completion/completions $(INSTALLED)/share/doc/skua
 	install -m 755 $(O)/skua $(INSTALLED)/bin/skua
 	install -m 755 $(filter-out $(O)/skua,$(BINARIES)) $(INSTALLED)/libexec/skua/
 	$(O)/skua internal man $(O)/man && install -m 644 $(O)/man/*.1 $(INSTALLED)/share/man/man1/
+	for p in $(notdir $(filter-out $(O)/skua,$(BINARIES))); do $(O)/$$p --man-page > $(O)/man/$$p.8 || exit 1; done
+	install -m 644 $(O)/man/*.8 $(INSTALLED)/share/man/man8/
 	$(O)/skua internal completion > $(O)/skua.bash && install -m 644 $(O)/skua.bash $(INSTALLED)/share/bash-completion/completions/skua
 	install -m 644 README.md LICENSE docs/*.md $(INSTALLED)/share/doc/skua/
 uninstall:
-	rm -f $(INSTALLED)/bin/skua $(INSTALLED)/share/man/man1/skua.1 $(INSTALLED)/share/man/man1/skua-*.1 $(INSTALLED)/share/bash-completion/completions/skua
+	rm -f $(INSTALLED)/bin/skua $(INSTALLED)/share/man/man1/skua.1 $(INSTALLED)/share/man/man1/skua-*.1 $(INSTALLED)/share/man/man8/skua-*.8 $(INSTALLED)/share/bash-completion/completions/skua
 	rm -rf $(INSTALLED)/libexec/skua $(INSTALLED)/share/doc/skua
 
 format:

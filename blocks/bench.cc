@@ -83,10 +83,11 @@ Task<Result<DiskFigures>> measure(Run& run, u64 sync_ns) {
 
 Result<DiskFigures> measureDisk(Ring& ring, const std::string& path, u64 bytes, u64 sync_ns) {
     struct stat at{};
-    const bool folder = ::stat(path.c_str(), &at) == 0 && S_ISDIR(at.st_mode);
-    const std::string file = folder ? path + "/.skua-bench-" + std::to_string(::getpid()) : path;
-    if (!folder && ::stat(path.c_str(), &at) == 0)
-        return Error(Code::Exists, path + " is there: give a folder, or a file to be made");
+    if (::stat(path.c_str(), &at) < 0)
+        return Error(fromErrno(errno), path + ": " + std::strerror(errno) + "; give a folder of the disk");
+    if (!S_ISDIR(at.st_mode)) return Error(Code::NotDirectory, path + " is no folder: give one, on the disk to be measured");
+    if (bytes < kMaxPiece) return Error(Code::Invalid, "at least 1 MiB is needed to measure with");
+    const std::string file = path + "/.skua-bench-" + std::to_string(::getpid());
     bool direct = true;
     int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_DIRECT, 0600);
     if (fd < 0 && errno == EINVAL) {

@@ -153,6 +153,9 @@ Result<> Disk::format(const std::string& dir, ClusterId cluster, u64 capacity) {
     if (::statvfs(dir.c_str(), &space) < 0) return failed(dir, errno);
     const u64 all = static_cast<u64>(space.f_blocks) * space.f_frsize;
     if (capacity == 0) capacity = all;
+    if (capacity > all)
+        return Error(Code::Invalid, dir + ": a capacity of " + std::to_string(capacity) +
+                                        " bytes is more than its file system has, " + std::to_string(all) + " bytes");
     if (capacity < kLeastCapacity)
         return Error(Code::Invalid,
                      dir + ": a capacity of " + std::to_string(capacity) + " bytes is too small; at least 128 MiB");

@@ -19,6 +19,8 @@
 namespace skua::blocks {
 namespace {
 
+constexpr int kUsage = 2; // exit status of wrong usage
+
 struct RunFlags {
     Common common;
     std::string name, disk_class, address_file;
@@ -41,7 +43,8 @@ u64 bytesOf(const std::string& text) {
                        : unit[0] == 'G'            ? 1ull << 30
                        : unit[0] == 'T'            ? 1ull << 40
                                                    : 0;
-    return n > 0 && n < 1e18 ? static_cast<u64>(n * static_cast<double>(factor)) : 0;
+    const double bytes = n * static_cast<double>(factor);
+    return bytes > 0 && bytes < 1e19 ? static_cast<u64>(bytes) : 0;
 }
 
 std::string baseName(const std::string& path) {
@@ -82,9 +85,10 @@ Task<> waitForEnd(Signals& signals, Ring& ring, net::Server& server, Service& se
 
 int run(RunFlags& flags) {
     const auto level = log::levelOf(flags.common.log_level);
-    if (!level) return fail(level.error());
+    if (!level) return fail(level.error()), kUsage;
     const std::vector<std::string> dirs = splitList(flags.common.dir);
-    if (dirs.empty()) return fail(Error(Code::Invalid, "--dir names no disk"));
+    if (dirs.empty())
+        return fail(Error(Code::Invalid, "--dir is needed: the folders of the disks; skua-blocks --help tells more")), kUsage;
     if (flags.name.empty()) flags.name = baseName(dirs[0]);
     if (const auto started = log::start({flags.common.log_file, *level, flags.name}); !started) return fail(started.error());
     raiseFileLimit();
@@ -114,7 +118,8 @@ int run(RunFlags& flags) {
         else added = disk.error();
         if (added) continue;
         last = added.error();
-        if (dirs.size() > 1) log::error("disk not opened dir={} error=\"{}\"", dir, last.message());
+        if (dirs.size() > 1)
+            log::error("disk not opened dir={} error=\"{}\"", dir, last.detail.empty() ? last.message() : last.detail);
     }
     if (service.disks().empty()) return fail(last);
     net::Server server(*ring, net::Credentials::server(*keys, flags.name), service);
@@ -153,7 +158,7 @@ int format(const std::string& config_path, const std::string& cluster, const std
     ClusterId id;
     if (!cluster.empty()) {
         const auto number = fromHex(cluster);
-        if (!number) return fail(Error(Code::Invalid, "--cluster is 16 hex digits"));
+        if (!number) return fail(Error(Code::Invalid, "--cluster is 16 hex digits")), kUsage;
         id = ClusterId{*number};
     } else {
         const auto config = Config::find(config_path);
@@ -163,7 +168,7 @@ int format(const std::string& config_path, const std::string& cluster, const std
         id = *named;
     }
     const u64 bytes = capacity.empty() ? 0 : bytesOf(capacity);
-    if (!capacity.empty() && bytes == 0) return fail(Error(Code::Invalid, "--capacity is a number of bytes, or as 500G"));
+    if (!capacity.empty() && bytes == 0) return fail(Error(Code::Invalid, "--capacity is a number of bytes, or as 500G")), kUsage;
     for (const auto& dir : dirs)
         if (const auto done = Disk::format(dir, id, bytes); !done) return fail(done.error());
     return 0;

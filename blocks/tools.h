@@ -11,8 +11,8 @@ namespace skua::blocks {
 // Exit status: 0, or 1 if something is wrong.
 int inspect(const std::string& dir, bool list, bool check, bool json);
 
-// The raw disk under PATH (a folder; or a file to be made), by io_uring and O_DIRECT, without anything of ours
-// between: the figures that others are compared with.
+// The raw disk under PATH (a folder that is there; a file without a name is made in it), by io_uring and O_DIRECT, without
+// anything of ours between: the figures that others are compared with.
 struct DiskFigures {
     double write_mb_s = 0;  // overwriting a laid-out file, 1 MiB, depth 8, with one fdatasync at the end
     double read_mb_s = 0;   // of it, 1 MiB, depth 8

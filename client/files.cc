@@ -92,7 +92,7 @@ Task<Result<Attributes>> FileSystem::mkdir(std::string path, u32 mode, Owner own
 Task<Result<>> FileSystem::rmdir(std::string path) {
     CO_TRY(Place place, co_await resolveExisting(client_.metadata, path, Follow::kNotLast));
     if (!place.isDirectory()) co_return Error(Code::NotDirectory, place.path);
-    if (place.name.empty()) co_return Error(Code::Busy, "/: the root stays");
+    if (place.name.empty()) co_return Error(Code::NotPermitted, "/ is the root: it cannot be removed");
     auto done = co_await client_.metadata.rmdir(place.dir, place.name);
     if (!done) co_return withPath(done.error(), place.path);
     co_return Ok{};
@@ -114,7 +114,7 @@ Task<Result<>> FileSystem::unlink(std::string path, bool now) {
 Task<Result<>> FileSystem::rename(std::string from, std::string to, RenameFlags flags) {
     CO_TRY(Place source, co_await resolveExisting(client_.metadata, from, Follow::kNotLast));
     CO_TRY(Place target, co_await resolve(client_.metadata, to, Follow::kNotLast));
-    if (source.name.empty() || target.name.empty()) co_return Error(Code::Busy, "/: the root stays where it is");
+    if (source.name.empty() || target.name.empty()) co_return Error(Code::NotPermitted, "/ is the root: it has no other name");
     auto done =
         co_await client_.metadata.rename(source.dir, source.name, target.dir, target.name, source.attributes->inode, flags);
     if (!done) co_return withPath(done.error(), source.path + " -> " + target.path);

@@ -99,7 +99,7 @@ Task<Result<u64>> FileSystem::removeTree(std::string path, bool now, std::functi
         CO_TRY_OK(co_await unlink(path, now));
         co_return 1;
     }
-    if (place.name.empty()) co_return Error(Code::Busy, "/: the root stays");
+    if (place.name.empty()) co_return Error(Code::NotPermitted, "/ is the root: it cannot be removed");
     Removing removing;
     removing.now = now;
     removing.progress = std::move(progress);

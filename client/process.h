@@ -7,6 +7,7 @@
 // stops everything in order. The only file of client/ that knows of the ring.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include "client/client.h"
@@ -24,11 +25,15 @@ struct ProcessOptions {
     net::PoolOptions pool;
     ClientOptions client;              // registry, client id and seed are filled in
     u64 start_limit_ns = 30 * kSecond; // for the first map
+    // Told once if that takes more than two seconds: which address, and why it does not answer.
+    std::function<void(const std::string&)> waiting;
 };
 
 class Process {
 public:
-    // With a running client (the first map is here). The Error says what to do.
+    // With a running client (the first map is here). The Error says what to do: of the registry's addresses what each
+    // answered, and who named them. It does not wait where waiting cannot help: a refused key, another cluster's or
+    // another release's registry, an address that is none.
     static Result<std::unique_ptr<Process>> make(ProcessOptions options);
     ~Process();
     Process(const Process&) = delete;

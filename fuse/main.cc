@@ -63,7 +63,7 @@ int fail(Settings& settings, const Error& error) {
 Result<> checkMountpoint(const std::string& point) {
     struct stat st;
     if (stat(point.c_str(), &st) != 0) {
-        if (errno == ENOTCONN) return Error(Code::Io, point + ": a dead mount is there; clear it: umount -l " + point);
+        if (errno == ENOTCONN) return Error(Code::Io, point + ": a dead mount is there; clear it: skua umount --force " + point);
         return Error(Code::NotFound, point + ": " + std::strerror(errno) + "; make it: mkdir -p " + point);
     }
     if (!S_ISDIR(st.st_mode)) return Error(Code::NotDirectory, point + " is not a directory");
@@ -238,16 +238,14 @@ int main(int argc, char** argv) {
     flags.option("--registry", settings.common.registry, "Where the registry is, instead of the configuration's");
     flags.option("--log", settings.common.log_file, "Log to this file; empty: stderr");
     flags.option("--log-level", settings.common.log_level, "debug, info, warn, error");
-    flags.repeated(
-        "-o", settings.options,
-        "Options: io_uring, dev_fuse, depth=N, pin, ro, allow_other, attr_timeout=S, entry_timeout=S, negative_timeout=S, "
-        "async_close, drop_on_kill, soft, timeout=S, dirty_mib=N, writeback, cached; others go to libfuse");
+    flags.repeated("-o", settings.options, "Options, see below; as ro,attr_timeout=5");
     flags.flag("-f", settings.foreground, "Stay in the foreground");
     flags.option("--ready-fd", settings.ready_fd, "Write one line there once it serves (and stay in the foreground)");
     flags.flag("-s", settings.ignored, "For mount(8): ignored");
     flags.flag("-n", settings.ignored, "For mount(8): ignored");
     flags.flag("-v", settings.ignored, "For mount(8): ignored");
     flags.positional("MOUNTPOINT", settings.places, "Where; mount(8) says SOURCE MOUNTPOINT");
+    flags.note(optionHelp());
     flags.example("skua-fuse --config skua.conf ~/skua");
     flags.parse(argc, argv);
     if (settings.places.empty() || settings.places.size() > 2) {

@@ -6,6 +6,28 @@
 
 namespace skua::fuse {
 
+std::string optionHelp() {
+    return "Options for -o, several with commas:\n"
+           "  ro                  nothing can be changed\n"
+           "  allow_other         other users may use it too (always if root mounts; else /etc/fuse.conf must allow it)\n"
+           "  attr_timeout=S      how long modes, sizes and times may be old, seconds (default: 1)\n"
+           "  entry_timeout=S     how long names may be old, seconds (default: 1); open() always looks anew\n"
+           "  negative_timeout=S  how long a name that was not there stays so, seconds (default: 0)\n"
+           "  async_close         close() returns before the file is safe; fsync, sync and umount wait and tell errors\n"
+           "  drop_on_kill        a new file whose writer was killed by a signal is dropped, not kept as far as it got\n"
+           "  hard                when servers are away calls wait, and can be interrupted (the default)\n"
+           "  soft                they fail with EIO after `timeout` instead\n"
+           "  timeout=S           of soft, seconds (default: 30)\n"
+           "  dirty_mib=N         bytes not committed yet that are kept in memory, MiB (default: 256)\n"
+           "  writeback           the kernel gathers small writes\n"
+           "  cached              files being written go through the kernel's page cache too\n"
+           "  io_uring, dev_fuse  how requests come from the kernel (default: io_uring where the kernel offers it)\n"
+           "  depth=N             requests in flight per queue, 1 to 1024 (default: 32)\n"
+           "  pin                 the thread stays on one CPU\n"
+           "What only mount(8) and fstab know (defaults, noauto, _netdev, nofail, user, x-...) is accepted; all others go to "
+           "libfuse.";
+}
+
 Result<MountOptions> parseOptions(const std::vector<std::string>& words) {
     static const std::set<std::string> ignored = {"rw",    "defaults", "auto",    "noauto", "user",     "nouser",
                                                   "users", "owner",    "_netdev", "nofail", "relatime", "default_permissions"};

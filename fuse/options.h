@@ -23,6 +23,8 @@ struct MountOptions {
 
 // `words`: as given, each a list with commas. Options that only mount(8) and fstab know are left out.
 Result<MountOptions> parseOptions(const std::vector<std::string>& words);
+// What each of ours means, for --help.
+std::string optionHelp();
 // What to tell libfuse: "default_permissions,fsname=skua,...".
 std::string libfuseOptions(const MountOptions& options);
 

@@ -511,6 +511,7 @@ Task<> endOnSignal(Signals& signals) {
 void hostFlags(Flags& flags, HostOptions& options) {
     flags.common(options.common);
     flags.option("--name", options.name, "Name of this process in the cluster, as shard-0");
+    for (const char* needed : {"--name", "--dir"}) flags.require(needed);
     flags.option("--address-file", options.address_file, "File to write the address to, once listening");
 }
 
@@ -520,15 +521,14 @@ int runHost(const HostOptions& options, HostRole role) {
     logging.path = options.common.log_file;
     logging.name = options.name;
     if (auto level = log::levelOf(options.common.log_level)) logging.level = *level;
-    else return fail(level.error().message());
+    else return fail(level.error().detail), 2;
     if (auto started = log::start(logging); !started) return fail(started.error().message());
     auto config = Config::find(options.common.config);
     if (!config) return fail(config.error().message());
-    if (options.name.empty() || options.common.dir.empty()) return fail("--name and --dir are needed");
     auto keys = net::Keys::load(config->path("cluster_key"));
     if (!keys) return fail(keys.error().message());
     auto dir = DataDir::open(options.common.dir, role.kind, options.name, keys->cluster());
-    if (!dir) return fail(dir.error().message());
+    if (!dir) return fail(dir.error().detail.empty() ? dir.error().message() : dir.error().detail);
     auto ring = Ring::makeOrExit({.spin_ns = 30 * kMicrosecond});
     Signals signals(*ring);
     const Common common = options.common;

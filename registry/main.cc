@@ -1,4 +1,5 @@
 // skua-registry: flags, then run.
+#include <cstdio>
 #include "core/data/geometry.h"
 #include "raft/shell.h"
 #include "registry/state.h"
@@ -21,6 +22,10 @@ int main(int argc, char** argv) {
     flags.option("--retention", retention_s,
                  "With --format: how long removed files are kept, seconds; 0: 1 hour if --local, else 7 days");
     flags.parse(argc, argv);
+    if (format && (shards < 1 || shards > 4096 || replicas < 1 || replicas > 7 || domains < 1)) {
+        std::fprintf(stderr, "skua-registry: there may be 1 to 4096 --shards, 1 to 7 --replicas and at least one of --domains\n");
+        return 2;
+    }
     raft::HostRole role;
     role.kind = "registry";
     role.role = registry::ServerRole::kRegistry;
@@ -29,8 +34,8 @@ int main(int argc, char** argv) {
     };
     if (format) {
         registry::RegistryConfig config;
-        config.shards = static_cast<u16>(std::min<u32>(std::max<u32>(shards, 1), 4096));
-        config.replicas = static_cast<u8>(std::min<u64>(std::max<u64>(replicas, 1), 7));
+        config.shards = static_cast<u16>(shards);
+        config.replicas = static_cast<u8>(replicas);
         config.local = local;
         config.policy = geometry::defaultPolicy(domains);
         config.policy.retention = 1 + (retention_s ? retention_s * kSecond : local ? kHour : 7 * kDay);

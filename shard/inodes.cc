@@ -21,7 +21,7 @@ void addUsage(TotalsRow& totals, const std::optional<Inode>& row, i64 sign) {
         if (!row->directory->closed) totals.directories += sign;
         return;
     }
-    if (S_ISREG(row->mode)) totals.files += sign;
+    if (S_ISREG(row->mode) && row->nlink > 0) totals.files += sign;
     (row->nlink > 0 ? totals.bytes : totals.past_bytes) += sign * static_cast<i64>(row->stored);
 }
 

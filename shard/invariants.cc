@@ -249,7 +249,7 @@ void checkTotals(const store::Reader& rows, Problems& out) {
             right.directories += !row.directory->closed;
             return true;
         }
-        right.files += key.inode.isFile();
+        right.files += key.inode.isFile() && row.nlink > 0;
         (row.nlink > 0 ? right.bytes : right.past_bytes) += static_cast<i64>(row.stored);
         name(row.content);
         return true;

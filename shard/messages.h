@@ -242,9 +242,10 @@ struct Usage {
     MESSAGE(16, Usage)
     FIELDS()
     struct Reply {
-        u64 inodes = 0, files = 0, directories = 0;
-        u64 bytes = 0;      // logical bytes of current contents
-        u64 past_bytes = 0; // of past entries and contents, about
+        u64 inodes = 0;                 // removed ones that are kept included
+        u64 files = 0, directories = 0; // that have a name
+        u64 bytes = 0;                  // logical bytes of current contents
+        u64 past_bytes = 0;             // of past entries and contents, about
         u64 garbage_blocks = 0;
         FIELDS(inodes, files, directories, bytes, past_bytes, garbage_blocks)
     };

@@ -1,12 +1,10 @@
-// admin: what those who run a cluster need.
-#include <algorithm>
+// admin: what those who run a cluster need: servers, replace-server, fsck. Disks and leaders have files of their own.
+#include "client/cli/admin.h"
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include "client/cli/all.h"
 #include "client/cli/local_cluster.h"
 #include "core/base/config.h"
-#include "core/net/keys.h"
-#include "raft/messages.h"
 
 namespace skua::cli {
 
@@ -31,14 +29,6 @@ Task<Result<>> fsck(Client& client, Fsck& found) {
             check.cursor = reply.cursor;
         } while (!check.cursor.value.empty());
     }
-    co_return Ok{};
-}
-
-Task<Result<>> setDisk(Client& client, u64 id, registry::DiskState state) {
-    registry::SetDisk set;
-    set.id = BlockServiceId{static_cast<u32>(id)};
-    set.state = state;
-    CO_TRY_OK(co_await client.metadata.caller().mutate(kRegistryGroup, set));
     co_return Ok{};
 }
 
@@ -73,14 +63,6 @@ Task<Result<>> servers(Client& client, bool as_json) {
 
 // --- metadata servers and who leads ---------------------------------------------------------------------------
 
-const registry::ServerRow* serverNamed(const registry::ClusterMap& map, const std::string& name) {
-    for (const auto& s : map.servers)
-        if (s.name == name) return &s;
-    return nullptr;
-}
-Error noServer(const std::string& name) {
-    return {Code::NotFound, "no server is called " + name + "; `skua admin servers` lists them"};
-}
 bool inAGroup(const registry::ClusterMap& map, ServerId id, u64 store) {
     for (const auto& g : map.groups) {
         if (!g.learners.empty()) return true;
@@ -97,26 +79,27 @@ struct Replace {
 // Its groups move while clients work; returns when the last one has.
 Task<Result<>> replaceServer(Client& client, Replace o) {
     CO_TRY_OK(co_await client.cluster.refresh());
-    const auto* row = serverNamed(client.cluster.map(), o.name);
-    if (!row) co_return noServer(o.name);
-    const ServerId id = row->id;
-    const auto* other = serverNamed(client.cluster.map(), o.with);
-    if (!other) co_return noServer(o.with);
-    registry::ReplaceServer replace{id, other->id};
+    CO_TRY(const registry::ServerRow row, serverNamed(client.cluster.map(), o.name));
+    const ServerId id = row.id;
+    CO_TRY(const registry::ServerRow other, serverNamed(client.cluster.map(), o.with));
+    registry::ReplaceServer replace{id, other.id};
     CO_TRY_OK(co_await client.metadata.caller().mutate(kRegistryGroup, replace));
     for (u64 i = 0; i < o.patience_s * 5; i++) {
         CO_TRY_OK(co_await client.cluster.refresh());
-        if (!serverNamed(client.cluster.map(), o.name) || !inAGroup(client.cluster.map(), id, 0)) co_return Ok{};
+        if (!inAGroup(client.cluster.map(), id, 0)) {
+            print(row.name + "'s groups are with " + other.name + " now\n");
+            co_return Ok{};
+        }
         Sleep nap(client.clock, 200 * kMillisecond);
         co_await nap;
     }
-    co_return Error(Code::Unavailable, o.name + "'s groups have not all moved yet; they go on, `skua status` tells");
+    co_return Error(Code::Unavailable, row.name + "'s groups have not all moved yet; they go on, `skua status` tells");
 }
 // A server that was made anew under its name takes its own place again.
 Task<Result<>> waitRejoined(Client& client, Replace o, u64 old_store) {
     for (u64 i = 0; i < o.patience_s * 5; i++) {
         CO_TRY_OK(co_await client.cluster.refresh());
-        const auto* row = serverNamed(client.cluster.map(), o.name);
+        const auto row = serverNamed(client.cluster.map(), o.name);
         if (row && row->store != old_store && !inAGroup(client.cluster.map(), row->id, old_store)) co_return Ok{};
         Sleep nap(client.clock, 200 * kMillisecond);
         co_await nap;
@@ -125,19 +108,21 @@ Task<Result<>> waitRejoined(Client& client, Replace o, u64 old_store) {
 }
 Task<Result<u64>> storeOf(Client& client, std::string name) {
     CO_TRY_OK(co_await client.cluster.refresh());
-    const auto* row = serverNamed(client.cluster.map(), name);
-    if (!row) co_return noServer(name);
+    CO_TRY(const registry::ServerRow row, serverNamed(client.cluster.map(), name));
     for (const auto& g : client.cluster.map().groups)
         for (const raft::Member& m : g.members)
-            if (m.server == row->id && g.members.size() < 2)
+            if (m.server == row.id && g.members.size() < 2)
                 co_return Error(Code::NotPermitted, name + " is the only member of its groups: nobody else has their rows");
-    co_return row->store;
+    co_return row.store;
 }
 
-int replaceHere(client::Process& process, const Replace& o) {
+int replaceHere(client::Process& process, Replace o) {
     const std::string config = process.config().file();
     LocalCluster cluster(std::filesystem::path(config).parent_path().string());
+    auto row = serverNamed(process.client().cluster.map(), o.name);
+    if (row) o.name = row->name; // it may have been said by its id
     auto command = cluster.commandOf(o.name);
+    if (!command && !row) return fail(row.error());
     if (!command)
         return fail(o.name + " is no process of a local cluster here: start a new server of its kind, and say --with its name");
     if (cluster.running(o.name))
@@ -154,54 +139,15 @@ int replaceHere(client::Process& process, const Replace& o) {
     return kFine;
 }
 
-// Only servers of the cluster may say who leads: who has its key is one.
-struct Move {
-    std::string group, to;
-};
-Result<GroupId> groupNamed(const std::string& text) {
-    if (text == "registry") return kRegistryGroup;
-    if (text == "cdc") return kCoordinatorGroup;
-    const std::string digits = text.starts_with("shard:") ? text.substr(6) : std::string();
-    if (digits.empty() || digits.size() > 5 || digits.find_first_not_of("0123456789") != digits.npos)
-        return Error(Code::Invalid, "--group " + text + ": there are registry, cdc and shard:NUMBER");
-    return groupOf(ShardId{static_cast<u16>(std::stoul(digits))});
-}
-Task<Result<>> moveLeader(net::Pool& pool, net::Address to, raft::MoveLeader move) {
-    net::Message message;
-    message.kind = net::Kind::kHost;
-    message.body = wire::encode(raft::HostRequest{move});
-    CO_TRY(const net::Message answer, co_await pool.call(to, std::move(message), 5 * kSecond));
-    (void)answer;
-    co_return Ok{};
-}
-int transferLeader(client::Process& process, const Move& o) {
-    auto group = groupNamed(o.group);
-    if (!group) return usage(group.error().detail);
-    const std::string path = process.config().path("cluster_key");
-    auto keys = net::Keys::load(path);
-    if (!keys) return fail("the cluster's key is needed for that: " + keys.error().message());
-    if (auto fresh = process.run(process.client().cluster.refresh()); !fresh) return fail(fresh.error());
-    auto& cluster = process.client().cluster;
-    raft::MoveLeader move{*group, {}};
-    if (!o.to.empty()) {
-        const auto* row = serverNamed(cluster.map(), o.to);
-        if (!row) return fail(noServer(o.to));
-        move.to = {row->id, row->store};
-    }
-    net::Address leader;
-    for (const auto& [id, hint] : cluster.serverHints())
-        if (std::find(hint.leads.begin(), hint.leads.end(), *group) != hint.leads.end()) {
-            if (move.to.server.value == id) return kFine;
-            leader = cluster.addressOf(ServerId{id});
-        }
-    if (leader.text.empty()) return fail("nobody leads " + o.group + " at the moment, as far as the registry knows");
-    net::Pool pool(process.ring(), net::Credentials::server(*keys, "skua admin"));
-    auto done = process.run(moveLeader(pool, leader, move));
-    (void)process.run(pool.stop());
-    return done ? kFine : fail(done.error());
-}
-
 } // namespace
+
+Result<registry::ServerRow> serverNamed(const registry::ClusterMap& map, const std::string& text) {
+    for (const auto& s : map.servers)
+        if (s.name == text) return s;
+    for (const auto& s : map.servers)
+        if (std::to_string(s.id.value) == text) return s;
+    return Error(Code::Invalid, "there is no server " + text + ": `skua admin servers` lists them");
+}
 
 void addAdmin(Commands& all) {
     {
@@ -217,17 +163,8 @@ void addAdmin(Commands& all) {
                             return done ? kFine : fail(done.error());
                         });
                     });
-        f.positional("NAME", o->name, "Of the server, as in `skua admin servers`");
-        f.option("--with", o->with, "The server that takes its groups");
-    }
-    {
-        auto o = std::make_shared<Move>();
-        Flags& f = all.add("admin transfer-leader", "Another member of a metadata group leads it",
-                           "skua admin transfer-leader --group shard:0 --to shard-2", [&all, o] {
-                               return withProcess(all.settings, [&](client::Process& p) { return transferLeader(p, *o); });
-                           });
-        f.option("--group", o->group, "registry, cdc or shard:NUMBER");
-        f.option("--to", o->to, "A server's name; without it the member that has most of the log");
+        f.positional("NAME", o->name, "The server's name or id, as in `skua admin servers`");
+        f.option("--with", o->with, "Name or id of the server that takes its groups");
     }
     auto found = std::make_shared<Fsck>();
     all.add("admin fsck", "Every shard checks its rows against the invariants", "skua admin fsck", [&all, found] {
@@ -240,21 +177,8 @@ void addAdmin(Commands& all) {
         return withClient(all.settings, [&](Client& client) { return servers(client, *json); });
     });
     list.flag("--json", *json, "As JSON");
-    struct Verb {
-        const char* name;
-        const char* help;
-        registry::DiskState state;
-    };
-    for (const Verb& v : {Verb{"admin set-read-only", "A disk takes no new blocks", registry::DiskState::kReadOnly},
-                          Verb{"admin set-up", "A disk takes blocks again", registry::DiskState::kUp},
-                          Verb{"admin confirm-dead", "A human's word that a disk is lost", registry::DiskState::kDead}}) {
-        auto id = std::make_shared<u64>(0);
-        const registry::DiskState state = v.state;
-        Flags& f = all.add(v.name, v.help, std::string("skua ") + v.name + " --disk 3", [&all, id, state] {
-            return withClient(all.settings, [&](Client& client) { return setDisk(client, *id, state); });
-        });
-        f.option("--disk", *id, "Its id, as in `skua status --json`");
-    }
+    addAdminDisks(all);
+    addAdminLeaders(all);
 }
 
 } // namespace skua::cli

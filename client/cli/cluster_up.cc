@@ -23,7 +23,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr u64 kPatience = 60; // seconds until we give up
+constexpr u64 kPatience = 60;    // seconds until we give up
+constexpr u64 kAsideTurns = 100; // of 50 ms
 
 void saySlowly(const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }
 
@@ -48,6 +49,19 @@ u64 freeBytes(const std::string& path) {
     return statvfs(path.c_str(), &v) == 0 ? static_cast<u64>(v.f_bavail) * v.f_frsize : 0;
 }
 
+u64 allBytes(const std::string& path) {
+    struct statvfs v;
+    return statvfs(path.c_str(), &v) == 0 ? static_cast<u64>(v.f_blocks) * v.f_frsize : ~0ull;
+}
+
+// The longest part of a path that is there.
+std::string existingPart(const std::string& path) {
+    std::error_code ec;
+    fs::path at = fs::absolute(path, ec).lexically_normal();
+    while (at.has_relative_path() && !fs::exists(at, ec)) at = at.parent_path();
+    return at.string();
+}
+
 struct Setting {
     u64 capacity = 0, retention = 0;
     std::string log_level = "info";
@@ -70,17 +84,28 @@ Result<Setting> settingsOf(const std::vector<std::string>& set) {
     return s;
 }
 
-// What the registry knows: all groups formatted and led, all disks up. Says what is missing.
-Task<Result<>> serves(client::Client& client, u64 disks, std::string& missing) {
+// What the registry knows: all groups formatted and led, all disks up. Says what is missing, and which disks are there
+// but kept out of use by a human's word.
+struct Seen {
+    std::string missing = "the registry", aside;
+};
+Task<Result<>> serves(client::Client& client, u64 disks, Seen& seen) {
+    std::string& missing = seen.missing;
     CO_TRY_OK(co_await client.cluster.refresh());
     const auto& map = client.cluster.map();
     missing.clear();
-    u64 formatted = 0, up = 0;
+    seen.aside.clear();
+    u64 formatted = 0, up = 0, aside = 0;
     for (const auto& group : map.groups) formatted += group.formatted;
-    for (const auto& [_, service] : client.cluster.services()) up += service.up && service.state == registry::DiskState::kUp;
+    for (const auto& [id, service] : client.cluster.services()) {
+        up += service.up && service.state == registry::DiskState::kUp;
+        if (service.state == registry::DiskState::kUp || (!service.up && service.state == registry::DiskState::kDead)) continue;
+        aside++;
+        seen.aside += (seen.aside.empty() ? "" : ", ") + std::to_string(id);
+    }
     const u64 groups = 2ull + map.shards;
     if (formatted < groups) missing = std::to_string(groups - formatted) + " of " + std::to_string(groups) + " groups";
-    else if (up < disks) missing = std::to_string(disks - up) + " of " + std::to_string(disks) + " disks";
+    else if (up + aside < disks) missing = std::to_string(disks - up - aside) + " of " + std::to_string(disks) + " disks";
     u64 led = 0;
     for (const auto& [_, hint] : client.cluster.serverHints()) led += hint.up ? hint.leads.size() : 0;
     if (missing.empty() && led < groups)
@@ -140,6 +165,14 @@ int clusterUp(const Settings& settings, UpOptions o) {
     auto set = settingsOf(o.set);
     if (!set) return usage(set.error().detail);
     std::error_code ec;
+    if (set->capacity) {
+        std::vector<std::string> places = o.disk;
+        if (places.empty()) places.push_back(existingPart(o.dir));
+        for (const std::string& place : places)
+            if (set->capacity > allBytes(place))
+                return usage("--set capacity: a disk of " + humanBytes(set->capacity) + " is more than the file system of " +
+                             place + " has, " + humanBytes(allBytes(place)));
+    }
     fs::create_directories(o.dir, ec);
     if (ec) return fail(o.dir + ": " + ec.message());
     LocalCluster cluster(fs::canonical(o.dir).string());
@@ -239,10 +272,17 @@ int clusterUp(const Settings& settings, UpOptions o) {
     Settings ours = settings;
     ours.config = config;
     const int served = withProcess(ours, [&](client::Process& process) {
-        std::string missing = "the registry", said;
+        Seen seen;
+        const std::string& missing = seen.missing;
+        std::string said;
+        u64 patient = 0; // turns that a disk has been kept aside: one that was silent long is taken in again at once
         for (u64 i = 0; i < kPatience * 20; i++) {
-            auto now = process.run(serves(process.client(), o.disks, missing));
-            if (now && missing.empty()) {
+            auto now = process.run(serves(process.client(), o.disks, seen));
+            patient = now && missing.empty() && !seen.aside.empty() ? patient + 1 : 0;
+            if (now && missing.empty() && (patient == 0 || patient > kAsideTurns)) {
+                if (patient)
+                    saySlowly("out of use by an operator's word: disk " + seen.aside +
+                              "; `skua status` tells, `skua admin set-up` takes it in again");
                 auto owned = process.run(ownTheRoot(process.client()));
                 return owned ? kFine : fail(owned.error());
             }
@@ -263,9 +303,12 @@ int clusterUp(const Settings& settings, UpOptions o) {
         if (auto mounted = mountNow(config, o.mount, {}); !mounted) return fail(mounted.error().detail);
     print("serving: " + std::to_string(o.disks) + " disks, in " + cluster.dir() + "\n");
     const bool usual = cluster.dir() == defaultClusterFolder();
-    const std::string with = usual ? "" : " --dir " + cluster.dir();
-    print((usual ? std::string("  skua status\n") : "  export SKUA_CONFIG=" + config + "\n") +
-          "  skua cp -r /etc/skel skua:/first\n  mkdir -p ~/skua && skua mount ~/skua\n  skua cluster down" + with + "\n");
+    const std::string with = usual ? "" : " --dir " + shellQuoted(cluster.dir());
+    print((usual ? std::string("  skua status\n") : "  export SKUA_CONFIG=" + shellQuoted(config) + "\n") +
+          "  skua cp -r /etc/skel skua:/first\n" +
+          (o.mount.empty() ? std::string("  mkdir -p ~/skua && skua mount ~/skua\n")
+                           : "  ls -l " + shellQuoted(absolutePoint(o.mount)) + "    # mounted there\n") +
+          "  skua cluster down" + with + "\n");
     return kFine;
 }
 

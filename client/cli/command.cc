@@ -51,13 +51,31 @@ int Commands::run() {
     return usage("which command? see skua --help");
 }
 
+namespace {
+// One line a message, whatever names are in it: control characters as \ooo.
+std::string oneLine(const std::string& message) {
+    std::string out;
+    char text[8];
+    for (const char c : message) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte >= 0x20 && byte != 0x7f) {
+            out += c;
+            continue;
+        }
+        std::snprintf(text, sizeof text, "\\%03o", byte);
+        out += text;
+    }
+    return out;
+}
+} // namespace
+
 int fail(const std::string& message) {
-    std::fprintf(stderr, "skua: %s\n", message.c_str());
+    std::fprintf(stderr, "skua: %s\n", oneLine(message).c_str());
     return kFailed;
 }
 int fail(const Error& error) { return fail(error.message()); }
 int usage(const std::string& message) {
-    std::fprintf(stderr, "skua: %s\n", message.c_str());
+    std::fprintf(stderr, "skua: %s\n", oneLine(message).c_str());
     return kUsage;
 }
 void flushOutput(bool fine) {
@@ -74,6 +92,7 @@ void print(const nlohmann::json& value) { print(value.dump(1, ' ', false, nlohma
 int withProcess(const Settings& settings, const std::function<int(client::Process&)>& work) {
     client::ProcessOptions options;
     options.config = settings.config;
+    options.waiting = [](const std::string& why) { std::fprintf(stderr, "skua: waiting for the cluster: %s\n", why.c_str()); };
     auto process = client::Process::make(std::move(options));
     if (!process) {
         const Error& e = process.error();

@@ -77,6 +77,12 @@ int withProcess(const Settings& settings, const std::function<int(client::Proces
 Result<std::string> remotePath(const std::string& text);
 bool isRemote(const std::string& text); // begins with "skua:"
 
+// As a shell takes it, and as ls(1) shows it: 'my file', 'a'$'\n''b'; unchanged where nothing is special. What is no
+// UTF-8, and control characters, become $'\ooo'.
+std::string shellQuoted(const std::string& text);
+// For stdout: quoted on a terminal, the very bytes elsewhere.
+std::string shownName(const std::string& name);
+
 // Like a shell's: * ? [a-z].
 bool matches(const std::string& pattern, const std::string& name);
 // "4096", "64K", "1.5G" (1024 each), Invalid else.

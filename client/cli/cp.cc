@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t kShown = 50; // failures
 
 int copy(const Settings& settings, const CopyOptions& options, std::vector<std::string> paths, bool json) {
-    if (paths.size() < 2) return usage("cp needs SRC... and DST: skua cp FILE skua:/path");
+    if (paths.size() < 2) return usage("where to? usage: skua cp SOURCE... DEST, as skua cp FILE skua:/path");
     const std::string target = paths.back();
     paths.pop_back();
     bool remote = isRemote(target);
@@ -51,7 +51,7 @@ void addCp(Commands& all) {
     auto o = std::make_shared<Options>();
     Flags& f = all.add("cp", "Copies into skua, out of it and within it; keeps modes and times", "skua cp -r photos skua:/photos",
                        [&all, o] { return copy(all.settings, o->copy, o->paths, o->json); });
-    f.positional("SRC...DST", o->paths,
+    f.positional("SOURCE... DEST", o->paths,
                  "What, and where to: skua:/path is in skua, `-` is stdin or stdout, anything else is local");
     f.flag("-r,--recursive", o->copy.recursive, "Directories with all that is in them; symlinks stay links");
     f.option("-j,--jobs", o->copy.jobs, "Files at a time");

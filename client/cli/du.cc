@@ -36,7 +36,7 @@ Task<int> du(Client& client, const DuFlags& flags) {
             if (flags.json)
                 json.push_back(
                     {{"path", what}, {"size", t.size}, {"stored", t.stored}, {"files", t.files}, {"directories", t.directories}});
-            else print((flags.bytes ? std::to_string(t.size) : humanBytes(t.size)) + "\t" + what + "\n");
+            else print((flags.bytes ? std::to_string(t.size) : humanBytes(t.size)) + "\t" + shownName(what) + "\n");
         };
         walk.enter = [&](const Walked& w) {
             Total one;

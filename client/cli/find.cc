@@ -38,7 +38,7 @@ Task<int> find(Client& client, const FindFlags& flags, u64 bytes, u64 newer_ns) 
             one["path"] = w.path;
             json.push_back(std::move(one));
         } else {
-            print(w.path + "\n");
+            print(shownName(w.path) + "\n");
         }
         return true;
     };

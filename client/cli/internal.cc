@@ -1,25 +1,13 @@
 // internal man and internal completion: made from the declarations of the commands.
-#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include "client/cli/all.h"
-#include "core/base/version.h"
+#include "core/base/man.h"
 
 namespace skua::cli {
 
 namespace {
-
-std::string roff(const std::string& text) {
-    std::string out;
-    for (char c : text) {
-        if (c == '\\') out += "\\e";
-        else if (c == '-') out += "\\-";
-        else if ((c == '.' || c == '\'') && (out.empty() || out.back() == '\n')) out += std::string("\\&") + c;
-        else out += c;
-    }
-    return out;
-}
 
 std::string pageName(const std::string& command) {
     std::string name = "skua-" + command;
@@ -28,44 +16,34 @@ std::string pageName(const std::string& command) {
     return name;
 }
 
-std::string header(const std::string& page, const std::string& help) {
-    std::string title;
-    for (char c : page) title += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    return ".TH " + title + " 1 \"\" \"SkuaFS " + kRelease + "\"\n.SH NAME\n" + roff(page + " - " + help) + "\n";
-}
-
-std::string page(const Commands::Command& c) {
-    std::string synopsis = ".B " + roff("skua " + c.name) + "\n", options;
-    for (const FlagInfo& f : c.flags->describe()) {
-        const std::string shown = f.positional ? f.name : f.name + (f.takes_value ? " VALUE" : "");
-        if (f.positional)
-            synopsis += roff((f.required ? "" : "[") + f.name + (f.required ? "" : "]") + (f.many ? "..." : "")) + "\n";
-        else synopsis += roff("[" + f.name.substr(0, f.name.find(',')) + (f.takes_value ? " VALUE" : "") + "]") + "\n";
-        options += ".TP\n.B " + roff(shown) + "\n" + roff(f.help) +
-                   (f.fallback.empty() || !f.takes_value ? "" : roff(" (default: " + f.fallback + ")")) + ".\n";
-    }
-    std::string text = header(pageName(c.name), c.help) + ".SH SYNOPSIS\n" + synopsis + ".SH DESCRIPTION\n" + roff(c.help) +
-                       ".\n.SH OPTIONS\n" + options;
-    if (!c.example.empty()) text += ".SH EXAMPLE\n.nf\n" + roff(c.example) + "\n.fi\n";
-    return text + ".SH EXIT STATUS\n0: done; 1: failed; 2: wrong usage; 130: interrupted.\n.SH SEE ALSO\nskua(1)\n";
+ManPage pageOf(const Commands::Command& c) {
+    ManPage page;
+    page.title = pageName(c.name);
+    page.command = "skua " + c.name;
+    page.help = c.help;
+    page.flags = c.flags->describe();
+    page.example = c.example;
+    return page;
 }
 
 int manPages(const Commands& all, const std::string& dir) {
     std::error_code ec;
     std::filesystem::create_directories(dir, ec);
     std::ofstream main_page(dir + "/skua.1");
-    main_page << header("skua", "a distributed file system for large data sets")
-              << ".SH SYNOPSIS\n.B skua\nCOMMAND [OPTIONS]\n.SH COMMANDS\n";
+    ManPage own;
+    own.title = "skua";
+    own.help = "a distributed file system for large data sets";
+    main_page << manHeader(own) << ".SH SYNOPSIS\n.B skua\nCOMMAND [OPTIONS]\n.SH COMMANDS\n";
     for (const auto& c : all.all()) {
         if (c.name.starts_with("internal")) continue;
         main_page << ".TP\n.BR " << roff(pageName(c.name)) << " (1)\n" << roff(c.help) << ".\n";
-        std::ofstream(dir + "/" + pageName(c.name) + ".1") << page(c);
+        std::ofstream(dir + "/" + pageName(c.name) + ".1") << manText(pageOf(c));
     }
     main_page << ".SH FILES\n"
               << roff(
                      "skua.conf is looked for as --config, SKUA_CONFIG, ./skua.conf, ~/.config/skua/skua.conf, "
                      "/etc/skua/skua.conf, ~/.local/share/skua/default/skua.conf.")
-              << "\n";
+              << "\n.SH SEE ALSO\nskua\\-fuse(8), skua\\-registry(8), skua\\-cdc(8), skua\\-shard(8), skua\\-blocks(8)\n";
     return main_page ? kFine : fail(dir + " cannot be written");
 }
 

@@ -48,7 +48,7 @@ std::string line(const LsFlags& f, const client::Listed& e) {
 
 std::string columns(const std::vector<client::Listed>& all) {
     std::size_t widest = 1;
-    for (const auto& e : all) widest = std::max(widest, e.name.size() + 2);
+    for (const auto& e : all) widest = std::max(widest, shownName(e.name).size() + 2);
     winsize w{};
     const std::size_t width = ioctl(1, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
     const std::size_t across = std::max<std::size_t>(1, width / widest), down = (all.size() + across - 1) / across;
@@ -57,7 +57,7 @@ std::string columns(const std::vector<client::Listed>& all) {
         std::string out;
         for (std::size_t i = row; i < all.size(); i += down) {
             out.resize(i / down * widest, ' ');
-            out += all[i].name;
+            out += shownName(all[i].name);
         }
         text += out + "\n";
     }
@@ -79,15 +79,15 @@ Task<Result<>> show(Client& client, const LsFlags& flags, const std::vector<clie
         std::string text;
         if (isatty(1) && !flags.one) text = columns(all);
         else
-            for (const auto& e : all) text += e.name + "\n";
+            for (const auto& e : all) text += shownName(e.name) + "\n";
         print(text);
         co_return Ok{};
     }
     for (const auto& e : all) {
-        std::string text = line(flags, e) + e.name;
+        std::string text = line(flags, e) + shownName(e.name);
         if (e.attributes && modeText(e.attributes->mode)[0] == 'l') {
             auto target = co_await client.metadata.readLink(e.inode);
-            text += " -> " + (target ? *target : std::string("?"));
+            text += " -> " + (target ? shownName(*target) : std::string("?"));
         }
         print(text + "\n");
     }
@@ -128,7 +128,7 @@ Task<int> ls(Client& client, const LsFlags& flags) {
             all.push_back(std::move(one));
         }
         if (!flags.json && flags.paths.size() > 1 && place->isDirectory() && !flags.directory)
-            print((first ? "" : "\n") + text + ":\n");
+            print((first ? "" : "\n") + shownName(text) + ":\n");
         first = false;
         auto shown = co_await show(client, flags, all, dir, json);
         if (!shown) code = fail(shown.error());

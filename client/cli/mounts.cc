@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include "client/cli/command.h"
 #include "core/base/config.h"
 
 namespace skua::cli {
@@ -63,15 +65,25 @@ std::string firstLine(const std::string& path) {
     return text.substr(0, text.find('\n'));
 }
 
-Result<> usable(const std::string& point) {
+// `ended`: the driver that we know to have been there is gone. stat() is no proof: the kernel answers from what it
+// remembers for a second more.
+Result<> usable(const std::string& point, bool ended) {
     struct stat st;
-    if (stat(point.c_str(), &st) != 0 && (errno == ENOTCONN || errno == ECONNABORTED))
-        (void)takeAway(point, true); // of a driver that died
+    struct statfs fs_now;
+    const auto gone = [](int r) { return r != 0 && (errno == ENOTCONN || errno == ECONNABORTED); };
+    const bool dead = gone(stat(point.c_str(), &st)) || (ended && gone(::statfs(point.c_str(), &fs_now)));
+    if (dead && mountedType(point).starts_with("fuse.skua") && !takeAway(point, true))
+        return Error(Code::Exists, point + " has a mount whose driver is gone: `skua umount --force " + shellQuoted(point) +
+                                       "` takes it away, whoever uses it");
     if (stat(point.c_str(), &st) != 0)
         return Error(fromErrno(errno), point + ": " + std::strerror(errno) + "; make it: mkdir -p " + point);
     if (!S_ISDIR(st.st_mode)) return Error(Code::NotDirectory, point + " is not a directory");
     if (const std::string type = mountedType(point); !type.empty())
-        return Error(Code::Exists, point + " has a file system of type " + type + " mounted already");
+        return Error(Code::Exists,
+                     point + " has a file system of type " + type + " mounted already" +
+                         (type.starts_with("fuse.skua")
+                              ? "; `skua umount " + shellQuoted(point) + "` takes it away, with --force although somebody uses it"
+                              : std::string()));
     std::error_code ec;
     if (!fs::is_empty(point, ec))
         return Error(Code::NotEmpty, point + " is not empty; mount on an empty directory: mkdir -p " + point + "-skua");
@@ -162,6 +174,7 @@ Result<> mountNow(const std::string& config, const std::string& wanted, const st
         return std::ranges::any_of(
             known, [&](const MountPoint& m) { return m.name == n && m.point != point && keeper.running(m.name); });
     };
+    bool ended = false;
     for (int i = 1; taken(name); i++) name = "mount-" + std::to_string(i);
     for (const MountPoint& m : known) {
         if (m.point != point) continue;
@@ -169,8 +182,9 @@ Result<> mountNow(const std::string& config, const std::string& wanted, const st
         struct stat st;
         if (keeper.running(name) && mountedType(point).starts_with("fuse.skua") && stat(point.c_str(), &st) == 0)
             return Ok{}; // the same again
+        ended = ended || !keeper.running(name);
     }
-    TRY_OK(usable(point));
+    TRY_OK(usable(point, ended));
     if (geteuid() == 0)
         if (std::ofstream on("/sys/module/fuse/parameters/enable_uring"); on) on << "1\n";
     TRY(const std::string program, findProgram("skua-fuse"));
@@ -224,8 +238,8 @@ Result<> unmountNow(const std::string& wanted, bool lazily) {
     if (!takeAway(point, lazily)) {
         std::string who;
         for (const auto& user : usersOf(point)) who += (who.empty() ? "" : ", ") + user;
-        return Error(Code::Busy,
-                     point + (who.empty() ? std::string(" is busy") : " is used by " + who) + "; close these, or --force");
+        return Error(Code::Busy, point + (who.empty() ? std::string(" is busy") : " is used by " + who) +
+                                     "; close these, or `skua umount --force " + shellQuoted(point) + "`: then they hear errors");
     }
     if (!keeper) return Ok{};
     if (!keeper->waitGone(name, lazily ? 10'000 : kEndMs))

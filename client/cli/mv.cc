@@ -37,7 +37,7 @@ void addMv(Commands& all) {
             while (path->size() > 1 && path->back() == '/') path->pop_back();
             paths.push_back(*path);
         }
-        if (paths.size() < 2) return usage("mv needs SRC... and DST");
+        if (paths.size() < 2) return usage("where to? usage: skua mv SOURCE... DEST");
         const std::string target = paths.back();
         paths.pop_back();
         client::RenameFlags flags;
@@ -45,7 +45,7 @@ void addMv(Commands& all) {
         flags.exchange = o->exchange;
         return withClientCode(all.settings, [&](Client& client) { return mv(client, paths, target, flags); });
     });
-    f.positional("SRC...DST", o->paths, "Paths in skua; into DST if it is a directory");
+    f.positional("SOURCE... DEST", o->paths, "Paths in skua; into DEST if it is a directory");
     f.flag("-n,--no-replace", o->no_replace, "Fail if the new name is taken");
     f.flag("--exchange", o->exchange, "Each gets the other's name");
 }

@@ -122,10 +122,20 @@ Task<Result<>> set(Client& client, std::string path, std::vector<std::string> se
     if (!policy) co_return client::withPath(policy.error(), path);
     Policy own = policy->own;
     for (const std::string& one : settings) CO_TRY_OK(apply(own, one));
-    if (const std::string why = geometry::objection(own); !why.empty()) co_return Error(Code::Invalid, why);
+    if (const std::string why = geometry::objection(own); !why.empty()) co_return Error(Code::Invalid, path + ": " + why);
     auto changed = co_await client.metadata.setPolicy(dir, own);
     if (!changed) co_return client::withPath(changed.error(), path);
-    if (as_json) print(nlohmann::json{{"directories", *changed}});
+    if (as_json) {
+        print(nlohmann::json{{"directories", *changed}});
+        co_return Ok{};
+    }
+    std::string what;
+    for (const std::string& one : settings) what += " " + one;
+    print(shownName(path) + ":" + what + ", for what is written from now on in " + std::to_string(*changed) +
+          (*changed == 1 ? " directory\n" : " directories\n"));
+    for (const char* key : {"class=", "quota_bytes=", "quota_entries="})
+        for (const std::string& one : settings)
+            if (one.starts_with(key) && one != key) print(one.substr(0, one.find('=')) + " is kept, and not obeyed yet\n");
     co_return Ok{};
 }
 

@@ -33,9 +33,9 @@ Task<int> stat(Client& client, const StatFlags& flags) {
         }
         char mode[8];
         std::snprintf(mode, sizeof mode, "%04o", a.mode & 07777);
-        print("  path " + place->path + "\n  mode " + modeText(a.mode) + " (" + mode + ")   uid " + std::to_string(a.uid) +
-              "   gid " + std::to_string(a.gid) + "   links " + std::to_string(a.nlink) + "\n  size " + std::to_string(a.size) +
-              "   stored " + std::to_string(a.stored) +
+        print("  path " + shownName(place->path) + "\n  mode " + modeText(a.mode) + " (" + mode + ")   uid " +
+              std::to_string(a.uid) + "   gid " + std::to_string(a.gid) + "   links " + std::to_string(a.nlink) + "\n  size " +
+              std::to_string(a.size) + "   stored " + std::to_string(a.stored) +
               (a.inode.isDirectory() ? "   entries " + std::to_string(a.entries) : std::string()) + "\n inode " +
               std::to_string(a.inode.value) + "   shard " + std::to_string(a.inode.shard().value) + "   content " +
               std::to_string(a.content.value) + "   generation " + std::to_string(a.generation.value) + "\n mtime " +

@@ -133,6 +133,7 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
                                 {"server", server},
                                 {"state", stateName(d.state)},
                                 {"up", up},
+                                {"silent", !d.up},
                                 {"capacity", d.capacity},
                                 {"free", d.free},
                                 {"used", d.used},
@@ -195,10 +196,15 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
     for (const auto& s : out["servers"])
         if (!s["up"].get<bool>())
             text += "server " + s["name"].get<std::string>() + " at " + s["address"].get<std::string>() + " is away\n";
-    for (const auto& d : out["disks"])
-        if (!d["up"].get<bool>())
-            text += "disk " + std::to_string(d["id"].get<u64>()) + " of " + d["server"].get<std::string>() + ": " +
-                    d["state"].get<std::string>() + ", silent\n";
+    for (const auto& d : out["disks"]) {
+        if (d["up"].get<bool>()) continue;
+        const std::string id = std::to_string(d["id"].get<u64>()), state = d["state"].get<std::string>();
+        text += "disk " + id + " of " + d["server"].get<std::string>() + ": ";
+        if (d["silent"].get<bool>()) text += state == "up" ? "silent\n" : state + ", silent\n";
+        else if (state == "dead")
+            text += "dead by a human's word, but it answers; `skua admin set-up --disk " + id + "` takes it in again\n";
+        else text += state + "\n";
+    }
     for (const auto& g : out["groups"]) text += groupLine(g);
     for (const auto& g : out["groups"])
         if (g["leader"].get<std::string>().empty())

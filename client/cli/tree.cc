@@ -39,7 +39,7 @@ public:
               (w.depth == 0 ? ""
                : w.last     ? "└── "
                             : "├── ") +
-              w.name + (directory && w.depth > 0 ? "/" : "") + "\n");
+              shownName(w.name) + (directory && w.depth > 0 ? "/" : "") + "\n");
         return true;
     }
     void end() const {

@@ -12,7 +12,7 @@ Task<Result<>> versions(Client& client, std::string path, bool as_json) {
     CO_TRY(auto all, co_await fs.versions(path));
     nlohmann::json json = nlohmann::json::array();
     u64 number = 0;
-    if (all.empty() && !as_json) print("nothing that was is kept of " + path + "\n");
+    if (all.empty() && !as_json) print("nothing that was is kept of " + shownName(path) + "\n");
     for (const client::Version& v : all) {
         number++;
         const char* kind = v.kind == client::Version::Kind::kContent ? "content" : v.directory ? "directory" : "file";

@@ -11,6 +11,13 @@ struct XattrFlags {
     bool json = false;
 };
 
+// The kernel knows no other: what is outside of them no mount would show.
+bool inANamespace(const std::string& name) {
+    for (const std::string_view space : {"user.", "trusted.", "security.", "system."})
+        if (name.starts_with(space) && name.size() > space.size()) return true;
+    return false;
+}
+
 Task<Result<InodeId>> inodeOf(Client& client, const std::string& path) {
     CO_TRY(client::Place place, co_await client::resolveExisting(client.metadata, path, client::Follow::kLast));
     co_return place.attributes->inode;
@@ -58,6 +65,9 @@ void addXattr(Commands& all) {
         Flags& f = all.add(name, help, example, [&all, o, work] {
             auto path = remotePath(o->path);
             if (!path) return usage(path.error().detail);
+            if (!o->name.empty() && !inANamespace(o->name))
+                return usage("\"" + o->name + "\": names of attributes start with `user.`: write user." +
+                             (o->name.starts_with(".") ? o->name.substr(1) : o->name));
             return withClient(all.settings, [&](Client& client) { return work(client, *path, *o); });
         });
         f.positional("PATH", o->path, "A path in skua");
@@ -72,7 +82,7 @@ void addXattr(Commands& all) {
     Flags& l = add("xattr list", "Lists the names of extended attributes", "skua xattr list /f", list);
     l.flag("--json", o->json, "As JSON");
     Flags& r = add("xattr remove", "Removes an extended attribute", "skua xattr remove /f user.color", removeOne);
-    r.positional("NAME", o->name, "Its name");
+    r.positional("NAME", o->name, "Its name, as user.color");
 }
 
 } // namespace skua::cli

@@ -4,7 +4,8 @@
 //   Common common; flags.common(common);
 //   u64 cache_mib = 256; flags.option("--cache-mib", cache_mib, "Memory for the cache, MiB");
 //   Flags& format = flags.command("format", "Makes a disk"); format.positional("DIR", dirs, "Where");
-//   flags.parse(argc, argv);         exits: 0 after --help and --version, 2 on a usage error
+//   flags.parse(argc, argv);         exits: 0 after --help and --version, 2 on a usage error, which it tells with the
+//                                    usage of that command; of an unknown command with the nearest one there is
 //
 // Variables that options write to outlive parse(). Defaults are shown in the help.
 #pragma once
@@ -35,6 +36,8 @@ struct FlagInfo {
     bool positional = false, takes_value = false, required = false, many = false;
 };
 
+struct ManPage;
+
 class Flags {
 public:
     Flags(const std::string& program, const std::string& description);
@@ -53,7 +56,9 @@ public:
     void flag(const std::string& name, bool& to, const std::string& help);
     void positional(const std::string& name, std::string& to, const std::string& help, bool required = true);
     void positional(const std::string& name, std::vector<std::string>& to, const std::string& help, bool required = true);
+    void require(const std::string& name); // this option must be given
     void example(const std::string& text); // shown at the end of --help
+    void note(const std::string& text);    // more for --help, before the examples
     // A subcommand, with options of its own; lives as long as this. Nested ones may be added to it.
     Flags& command(const std::string& name, const std::string& help);
     void requireCommand();                     // one of them must be given
@@ -66,6 +71,8 @@ public:
     Result<> tryParse(std::vector<std::string> arguments);
 
 private:
+    void showFooter();
+    ManPage page() const;
     struct Inner;
     explicit Flags(std::unique_ptr<Inner> inner);
     std::unique_ptr<Inner> inner_;

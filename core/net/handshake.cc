@@ -116,11 +116,11 @@ Error refused(const Address& where, u8 status, u32 theirs, u32 ours, const Crede
                                                  ", this program speaks " + std::to_string(ours) +
                                                  "; use the same release on both sides");
         case Verdict::kOtherCluster:
-            return Error(Code::Unavailable, where.text + ": belongs to another cluster than " + toHex(mine.cluster.value));
+            return Error(Code::Unavailable,
+                         where.text + ": " + std::string(kOfAnotherCluster) + " than " + toHex(mine.cluster.value));
         case Verdict::kKeyRefused:
             return Error(Code::Denied, where.text + ": key refused: that of '" + mine.name + "' version " +
-                                           std::to_string(mine.version) +
-                                           " is wrong or revoked; ask for a new one (skua admin client add)");
+                                           std::to_string(mine.version) + " is wrong or revoked");
         default: return Error(Code::Unavailable, where.text + ": refused us with status " + std::to_string(status));
     }
 }

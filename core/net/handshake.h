@@ -29,6 +29,9 @@ struct Peer {
 // Asked by a server before it welcomes a client: is this version of the name's key still good?
 using Admit = std::function<bool(std::string_view name, u32 key_version)>;
 
+// In the detail of the Unavailable of a server that is in its right place, in another cluster.
+inline constexpr std::string_view kOfAnotherCluster = "belongs to another cluster";
+
 // Unavailable: closed or too slow, another cluster. Denied: the key was refused. NotSupported: protocols
 // differ. `where` is for messages.
 Task<Result<Peer>> openHandshake(Ring& ring, int fd, const Credentials& mine, Address where, u32 protocol);

@@ -105,6 +105,7 @@ def a_full_cluster_says_no_space_and_still_reads_and_deletes():
                 break
         assert full is not None, "it never became full"
         assert b"no space" in full.stderr.lower(), full.stderr
+        assert c.skua("stat", f"/fill{i}", check=False).returncode == 1         # nothing of what failed
         assert c.skua("cat", "/kept").stdout == b"k" * 100_000
         c.skua("rm", "/fill0")
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <cstdlib>
 #include <filesystem>
+#include "client/cli/admin.h"
 #include "client/cli/command.h"
 #include "client/cli/interrupt.h"
 #include "client/cli/local_cluster.h"
@@ -113,6 +114,104 @@ TEST(Commands, EachHasHelpAndAnExample) {
     for (const FlagInfo& info : f.describe())
         if (info.name == "PATH") found = info.positional && info.required && info.takes_value;
     EXPECT_TRUE(found);
+}
+
+TEST(Commands, AreNamedByWhatComesNearest) {
+    Flags root("skua", "test");
+    Settings settings;
+    std::string value;
+    root.option("--config", value, "A file");
+    root.requireCommand();
+    Commands all(root, settings);
+    for (const char* name : {"cp", "ls", "mv", "status", "admin confirm-dead", "admin set-up"})
+        all.add(name, "Does it", "", [] { return 0; });
+    const auto told = [&](std::vector<std::string> words) {
+        auto done = root.tryParse(std::move(words));
+        return done ? std::string("fine") : done.error().detail;
+    };
+    EXPECT_EQ(told({"frobnicate"}), "unknown command 'frobnicate'; `skua --help` lists them");
+    EXPECT_EQ(told({"sl"}), "unknown command 'sl'; did you mean 'ls'? `skua --help` lists them");
+    EXPECT_EQ(told({"--config", "cp", "stat"}), "unknown command 'stat'; did you mean 'status'? `skua --help` lists them");
+    EXPECT_EQ(told({"admin", "setup"}),
+              "unknown command 'admin setup'; did you mean 'admin set-up'? `skua admin --help` lists them");
+    EXPECT_EQ(told({"admin"}), "which command? `skua admin --help` lists them");
+    EXPECT_EQ(told({"--config=x", "admin", "confirm-dead"}), "fine");
+}
+
+TEST(Names, AreQuotedAsGnuLsDoes) { // each of these is what `ls --quoting-style=shell-escape` prints
+    for (const auto& [name, shown] :
+         std::vector<std::pair<std::string, std::string>>{{"plain-name.txt", "plain-name.txt"},
+                                                          {"\xc3\xbcml\xc3\xa4ut", "\xc3\xbcml\xc3\xa4ut"},
+                                                          {"two words", "'two words'"},
+                                                          {"it's", "\"it's\""},
+                                                          {"it's $5", "'it'\\''s $5'"},
+                                                          {"a\nb", "'a'$'\\n''b'"},
+                                                          {"\x1b[31mred", "''$'\\033''[31mred'"},
+                                                          {"a\t\n", "'a'$'\\t\\n'"},
+                                                          {"bad\xff", "'bad'$'\\377'"},
+                                                          {"#x", "'#x'"},
+                                                          {"x#", "x#"}}) {
+        EXPECT_EQ(shellQuoted(name), shown) << name;
+    }
+    EXPECT_NE(shellQuoted("\xe2\x80\xaetxt"), "\xe2\x80\xaetxt"); // it would turn the line around
+}
+
+registry::ClusterMap threeGroups() {
+    registry::ClusterMap map;
+    for (u32 id = 1; id <= 3; id++) {
+        registry::ServerRow server;
+        server.id = ServerId{id};
+        server.name = "shard-" + std::to_string(id);
+        map.servers.push_back(server);
+    }
+    for (u16 n = 0; n < 3; n++) {
+        registry::GroupRow row;
+        row.id = groupOf(ShardId{n});
+        row.formatted = true;
+        for (u32 id = 1; id <= 3; id++) row.members.push_back({ServerId{id}, id});
+        map.groups.push_back(row);
+    }
+    return map;
+}
+
+TEST(Leaders, MoveUntilNobodyLeadsTwoMoreThanAnother) {
+    const registry::ClusterMap map = threeGroups();
+    std::map<u32, registry::ServerHint> hints;
+    for (u32 id = 1; id <= 3; id++) {
+        hints[id].id = ServerId{id};
+        hints[id].up = true;
+    }
+    for (const auto& g : map.groups) hints[1].leads.push_back(g.id);
+    int moves = 0;
+    while (const auto next = nextLeaderMove(map, hints)) {
+        ASSERT_LT(moves++, 5);
+        std::erase(hints[next->from.value].leads, next->group);
+        hints[next->to.server.value].leads.push_back(next->group);
+    }
+    EXPECT_EQ(moves, 2);
+    for (u32 id = 1; id <= 3; id++) EXPECT_EQ(hints[id].leads.size(), 1u);
+    // To who is away nothing is handed over.
+    hints[1].leads.push_back(hints[2].leads[0]);
+    hints[2] = {};
+    EXPECT_FALSE(nextLeaderMove(map, hints));
+}
+
+TEST(Disks, AreNamedByTheirNumberOrTheirServer) {
+    registry::ClusterMap map = threeGroups();
+    for (u32 id = 1; id <= 3; id++) {
+        registry::DiskRow disk;
+        disk.id = BlockServiceId{id + 10};
+        disk.server = ServerId{id == 3 ? 2 : id};
+        map.disks.push_back(disk);
+    }
+    EXPECT_EQ(diskNamed(map, "12")->id.value, 12u);
+    EXPECT_EQ(diskNamed(map, "shard-1")->id.value, 11u);
+    EXPECT_EQ(diskNamed(map, "shard-2").code(), Code::Invalid); // it has two
+    EXPECT_NE(diskNamed(map, "shard-2").error().detail.find("12, 13"), std::string::npos);
+    EXPECT_FALSE(diskNamed(map, "shard-3"));
+    EXPECT_EQ(serverNamed(map, "2")->name, "shard-2");
+    EXPECT_EQ(serverNamed(map, "shard-2")->id.value, 2u);
+    EXPECT_FALSE(serverNamed(map, "nobody"));
 }
 
 } // namespace
