@@ -13,6 +13,7 @@
 #include "core/base/flags.h"
 #include "core/base/log.h"
 #include "core/base/version.h"
+#include "core/net/address.h"
 #include "core/net/pool.h"
 #include "core/net/server.h"
 
@@ -54,15 +55,6 @@ std::string baseName(const std::string& path) {
     return path.substr(begin == path.npos ? 0 : begin + 1, end - (begin == path.npos ? 0 : begin + 1) + 1);
 }
 
-Result<net::Keys> keysOf(const Config& config) {
-    std::string path = config.path("cluster_key");
-    if (path.empty())
-        return Error(Code::NotFound, (config.file().empty() ? std::string("no configuration was found")
-                                                            : config.file() + " names no cluster_key") +
-                                         ": give --config");
-    return net::Keys::load(path);
-}
-
 Result<> tellAddress(const std::string& path, const std::string& address) {
     const std::string temporary = path + ".new";
     std::FILE* f = std::fopen(temporary.c_str(), "we");
@@ -94,7 +86,10 @@ int run(RunFlags& flags) {
     raiseFileLimit();
     auto config = Config::find(flags.common.config);
     if (!config) return fail(config.error());
-    const auto keys = keysOf(*config);
+    if (auto fine = net::checkRegistry(flags.common.registry, *config); !fine) return fail(fine.error());
+    const auto key = config->clusterKey();
+    if (!key) return fail(key.error());
+    const auto keys = net::Keys::load(*key);
     if (!keys) return fail(keys.error());
 
     auto ring = Ring::makeOrExit({.entries = 1024, .spin_ns = flags.spin_us * kMicrosecond});

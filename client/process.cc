@@ -1,7 +1,6 @@
 #include "client/process.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include "core/base/random.h"
 #include "core/net/address.h"
 #include "core/net/handshake.h"
@@ -98,12 +97,9 @@ Result<std::unique_ptr<Process>> Process::make(ProcessOptions options) {
         client.registry = *registry;
     }
     Given given;
-    const char* env = std::getenv("SKUA_REGISTRY");
     given.registry = client.registry;
-    given.registry_from = !options.registry.empty() ? "--registry" : env && *env ? "SKUA_REGISTRY" : config.file();
-    for (const std::string& address : given.registry)
-        if (auto fine = net::parseAddress({address}); fine.code() == Code::Invalid)
-            return Error(Code::Invalid, given.registry_from + ": " + fine.error().detail);
+    given.registry_from = options.registry.empty() ? config.source("registry") : "--registry";
+    TRY_OK(net::checkRegistry(options.registry, config));
     const std::string key = config.path("key");
     if (key.empty())
         return Error(Code::NotFound,

@@ -9,6 +9,7 @@
 #include "core/base/config.h"
 #include "core/base/log.h"
 #include "core/base/version.h"
+#include "core/net/address.h"
 
 namespace skua::raft {
 
@@ -524,9 +525,12 @@ int runHost(const HostOptions& options, HostRole role) {
     else return fail(level.error().detail), 2;
     if (auto started = log::start(logging); !started) return fail(started.error().message());
     auto config = Config::find(options.common.config);
-    if (!config) return fail(config.error().message());
-    auto keys = net::Keys::load(config->path("cluster_key"));
-    if (!keys) return fail(keys.error().message());
+    if (!config) return fail(config.error().detail);
+    if (auto fine = net::checkRegistry(options.common.registry, *config); !fine) return fail(fine.error().detail);
+    auto key = config->clusterKey();
+    if (!key) return fail(key.error().detail);
+    auto keys = net::Keys::load(*key);
+    if (!keys) return fail(keys.error().detail);
     auto dir = DataDir::open(options.common.dir, role.kind, options.name, keys->cluster());
     if (!dir) return fail(dir.error().detail.empty() ? dir.error().message() : dir.error().detail);
     auto ring = Ring::makeOrExit({.spin_ns = 30 * kMicrosecond});

@@ -73,7 +73,17 @@ int fail(const std::string& message) {
     std::fprintf(stderr, "skua: %s\n", oneLine(message).c_str());
     return kFailed;
 }
-int fail(const Error& error) { return fail(error.message()); }
+
+std::string told(const Error& error) {
+    const std::size_t colon = error.detail.rfind(": ");
+    if (colon == std::string::npos) return error.message();
+    std::string last = error.detail.substr(colon + 2);
+    for (char& c : last) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    const bool vague = error.code == Code::Io || error.code == Code::Busy;
+    return vague || last.starts_with(text(error.code)) ? error.detail : error.message();
+}
+
+int fail(const Error& error) { return fail(told(error)); }
 int usage(const std::string& message) {
     std::fprintf(stderr, "skua: %s\n", oneLine(message).c_str());
     return kUsage;

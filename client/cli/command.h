@@ -60,6 +60,8 @@ public:
 // Prints "skua: message" to stderr; gives kFailed.
 // What print() left in the buffer goes out now; if it cannot, the process says so and ends with 1.
 void flushOutput(bool fine = true);
+// The message of an error; where its detail says why, not the vaguer words of its code before it.
+std::string told(const Error& error);
 int fail(const Error& error);
 int fail(const std::string& message);
 int usage(const std::string& message);

@@ -43,7 +43,7 @@ Copier::Copier(client::Process& process, CopyOptions options)
 
 void Copier::failed(const std::string& message) { failures_.push_back(message); }
 void Copier::failed(const Error& error) {
-    if (failures_.size() < 100'000) failures_.push_back(error.message());
+    if (failures_.size() < 100'000) failures_.push_back(told(error));
     // Not Denied: that is one local file. Who has the wrong key for the cluster does not come this far.
     if (error.code == Code::Unavailable || error.code == Code::NoSpace || error.code == Code::OverQuota) hopeless_ = true;
 }

@@ -23,7 +23,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kReadyMs = 60'000; // until the driver serves
-constexpr u64 kEndMs = 90'000;   // until it has committed what it has, and ended
+constexpr std::size_t kShownUsers = 5;
+constexpr u64 kEndMs = 90'000; // until it has committed what it has, and ended
 
 // "\040" in the kernel's table is a space.
 std::string plain(const std::string& text) {
@@ -207,8 +208,10 @@ Result<> mountNow(const std::string& config, const std::string& wanted, const st
         (void)keeper.waitGone(name, 5000);
         const std::string why = line.empty() ? keeper.lastLogLine(name) : line;
         keeper.remove(name);
-        return Error(Code::Io, point + " could not be mounted: " +
-                                   (why.empty() ? "skua-fuse said nothing; see " + keeper.logPath(name) : why));
+        Error e(Code::Io);
+        e.detail =
+            point + " could not be mounted: " + (why.empty() ? "skua-fuse said nothing; see " + keeper.logPath(name) : why);
+        return e;
     }
     TRY_OK(writeWhole(keeper.path("run/" + name + ".point"), point + "\n"));
     return writeWhole(keeper.path("run/" + name + ".transport"), line + "\n");
@@ -237,9 +240,13 @@ Result<> unmountNow(const std::string& wanted, bool lazily) {
     if (!type.starts_with("fuse.skua")) return Error(Code::Invalid, point + " is not a skua mount but " + type);
     if (!takeAway(point, lazily)) {
         std::string who;
-        for (const auto& user : usersOf(point)) who += (who.empty() ? "" : ", ") + user;
-        return Error(Code::Busy, point + (who.empty() ? std::string(" is busy") : " is used by " + who) +
-                                     "; close these, or `skua umount --force " + shellQuoted(point) + "`: then they hear errors");
+        const auto users = usersOf(point);
+        for (std::size_t i = 0; i < users.size() && i < kShownUsers; i++) who += (who.empty() ? "" : ", ") + users[i];
+        if (users.size() > kShownUsers) who += " and " + std::to_string(users.size() - kShownUsers) + " more";
+        Error e(Code::Busy);
+        e.detail = point + (who.empty() ? std::string(" is busy") : " is used by " + who) +
+                   "; close these, or `skua umount --force " + shellQuoted(point) + "`: then they hear errors";
+        return e;
     }
     if (!keeper) return Ok{};
     if (!keeper->waitGone(name, lazily ? 10'000 : kEndMs))

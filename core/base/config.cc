@@ -30,6 +30,12 @@ std::string lower(std::string_view s) {
     return out;
 }
 
+std::string variableOf(const std::string& key) {
+    std::string variable = "SKUA_" + key;
+    for (char& c : variable) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return variable;
+}
+
 bool exists(const std::string& path) {
     struct stat st;
     return ::stat(path.c_str(), &st) == 0;
@@ -81,10 +87,14 @@ Result<Config> Config::find(const std::string& from_flag) {
     return Config();
 }
 
+std::string Config::source(const std::string& key) const {
+    const std::string variable = variableOf(key);
+    const char* env = std::getenv(variable.c_str());
+    return env && *env ? variable : file_;
+}
+
 std::string Config::get(const std::string& key) const {
-    std::string variable = "SKUA_" + key;
-    for (char& c : variable) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    if (const char* env = std::getenv(variable.c_str()); env && *env) return env;
+    if (const char* env = std::getenv(variableOf(key).c_str()); env && *env) return env;
     const auto it = values_.find(key);
     return it == values_.end() ? "" : it->second;
 }
@@ -103,6 +113,14 @@ Result<std::vector<std::string>> Config::registry() const {
                      file_.empty() ? "no cluster is known here: start one with `skua cluster up`, or give --config or --registry"
                                    : file_ + ": `registry` is missing: the addresses of the registry's members");
     return all;
+}
+
+Result<std::string> Config::clusterKey() const {
+    const std::string at = path("cluster_key");
+    if (at.empty())
+        return Error(Code::NotFound, (file_.empty() ? std::string("no skua.conf was found") : file_ + " has no `cluster_key`") +
+                                         ": give --config, or SKUA_CLUSTER_KEY");
+    return at;
 }
 
 std::string Config::path(const std::string& key) const {

@@ -27,12 +27,15 @@ public:
 
     // The environment's value, else the file's, else "". Keys in lower case.
     std::string get(const std::string& key) const;
+    // Who says so, for messages: "SKUA_REGISTRY", or the file.
+    std::string source(const std::string& key) const;
     void set(const std::string& key, const std::string& value) { values_[key] = value; }
     const std::string& file() const { return file_; }
 
     // What most programs want, checked; each error names the file and the key.
     Result<ClusterId> cluster() const;
     Result<std::vector<std::string>> registry() const; // NotFound if nothing says where it is
+    Result<std::string> clusterKey() const;            // the path of the servers' key; NotFound if nothing names it
     std::string path(const std::string& key) const;    // "" if not set; relative to the file's folder
     std::string text() const;                          // as a file has it
 

@@ -47,6 +47,14 @@ Result<SocketAddress> lookUp(const Address& address, int flags) {
 Result<SocketAddress> parseAddress(const Address& address) { return lookUp(address, AI_NUMERICHOST); }
 Result<SocketAddress> resolveAddress(const Address& address) { return lookUp(address, 0); }
 
+Result<> checkRegistry(const std::vector<std::string>& flag, const Config& config) {
+    const auto all = flag.empty() ? splitList(config.get("registry")) : flag;
+    for (const std::string& one : all)
+        if (auto fine = parseAddress({one}); fine.code() == Code::Invalid)
+            return Error(Code::Invalid, (flag.empty() ? config.source("registry") : "--registry") + ": " + fine.error().detail);
+    return Ok{};
+}
+
 bool SocketAddress::loopback() const {
     if (family() == AF_INET) return ntohl(reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr.s_addr) >> 24 == 127;
     if (family() == AF_INET6) return IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr);

@@ -3,7 +3,7 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include "core/base/result.h"
+#include "core/base/config.h"
 #include "core/net/transport.h"
 
 namespace skua::net {
@@ -22,5 +22,9 @@ struct SocketAddress {
 Result<SocketAddress> parseAddress(const Address& address);
 // Asks the resolver too: blocks, so on an offload thread.
 Result<SocketAddress> resolveAddress(const Address& address);
+
+// The registry's addresses as given by a flag, or else by the configuration, can be addresses; else Invalid: which one, and
+// who named it. None at all are fine here.
+Result<> checkRegistry(const std::vector<std::string>& flag, const Config& config);
 
 } // namespace skua::net

@@ -57,6 +57,30 @@ def a_refused_key_is_said_as_such_and_at_once():
 
 
 @promise
+def daemons_say_what_is_wrong_with_their_command_line():
+    c = cluster()
+    config = c.env["SKUA_CONFIG"]
+
+    def daemon(*args, code=1, env=None):
+        env = {**os.environ, "HOME": c.scratch, **(env or {})}
+        done = subprocess.run([c.binary(args[0]), *args[1:]], env=env, cwd=c.scratch, capture_output=True, timeout=20)
+        assert done.returncode == code, (args, done)
+        return done.stderr.decode()
+
+    for program in ("skua-shard", "skua-cdc", "skua-registry"):
+        assert "--dir is required" in daemon(program, "--name", "x", code=2)
+    assert "--dir is needed" in daemon("skua-blocks", code=2)
+    assert "1 to 4096 --shards" in daemon("skua-registry", "--format", "--shards", "5000", "--name", "x", "--dir", "x", code=2)
+    assert "log level 'loud'" in daemon("skua-shard", "--name", "x", "--dir", "x", "--log-level", "loud", code=2)
+    assert "no skua.conf was found" in daemon("skua-shard", "--name", "x", "--dir", "x")
+    for program in ("skua-shard", "skua-blocks"):
+        said = daemon(program, "--name", "x", "--dir", "x", "--config", config, env={"SKUA_REGISTRY": "nonsense"})
+        assert "SKUA_REGISTRY: address 'nonsense'" in said, said
+        said = daemon(program, "--name", "x", "--dir", "x", "--config", config, "--registry", "nonsense")
+        assert "--registry: address 'nonsense'" in said, said
+
+
+@promise
 def a_registry_address_that_is_none_or_another_clusters_is_named():
     c = cluster()
     said = told("ls", "/", env={"SKUA_REGISTRY": "nonsense"})

@@ -138,6 +138,15 @@ TEST(Commands, AreNamedByWhatComesNearest) {
     EXPECT_EQ(told({"--config=x", "admin", "confirm-dead"}), "fine");
 }
 
+TEST(Errors, SayTheReasonOnceAndNoVaguerOne) {
+    EXPECT_EQ(told(Error(Code::Io, "/x: Device or resource busy")), "/x: Device or resource busy");
+    EXPECT_EQ(told(Error(Code::Busy, "/d: in use by process 12")), "/d: in use by process 12");
+    EXPECT_EQ(told(Error(Code::NotFound, "/x: No such file or directory")), "/x: No such file or directory");
+    EXPECT_EQ(told(Error(Code::NotFound, "/x")), "no such file or directory: /x");
+    EXPECT_EQ(told(Error(Code::Io, "/x")), "input/output error: /x");
+    EXPECT_EQ(told(Error(Code::Denied, "10.0.0.1:4: key refused")), "permission denied: 10.0.0.1:4: key refused");
+}
+
 TEST(Names, AreQuotedAsGnuLsDoes) { // each of these is what `ls --quoting-style=shell-escape` prints
     for (const auto& [name, shown] :
          std::vector<std::pair<std::string, std::string>>{{"plain-name.txt", "plain-name.txt"},
