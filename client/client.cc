@@ -24,7 +24,7 @@ Client::Client(Clock& clock_, net::Transport& transport, ClientOptions options_)
     : clock(clock_),
       options(std::move(options_)),
       cluster(clock_, transport, options.registry, Random(options.seed * 4 + 1)),
-      services(clock_, transport, cluster, Random(options.seed * 4 + 2)),
+      services(clock_, transport, cluster, Random(options.seed * 4 + 2), options.patience),
       metadata(clock_, transport, cluster, options.client, Random(options.seed * 4 + 3), options.limits),
       blocks(kPooledBlock, kPooledBlocks),
       spanBudget(options.span_budget),

@@ -29,7 +29,7 @@ struct ClientOptions {
     u64 span_budget = 160u << 20;       // bytes of spans being written, beyond one per writer
     u64 read_ahead_budget = 128u << 20; // bytes of read-ahead of all readers together
     u64 read_ahead_most = 16u << 20;    // of one reader
-    u64 read_limit_ns = kMinute;        // a read whose services are away fails after that; 0: never
+    Services::Patience patience;        // with block services that are away
 };
 
 // Counts what is in memory; never waits.

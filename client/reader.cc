@@ -15,6 +15,31 @@ constexpr u64 kReadStep = 8u << 20;     // read() holds so much at a time
 constexpr u64 kAheadAtOnce = 16u << 20; // of one large read, under way together
 constexpr u64 kRetryMin = 50 * kMillisecond, kRetryMax = 1 * kSecond;
 
+// Nobody need wait: too many of its services are away for good, as far as can be told.
+bool tooFewLeft(Client& client, const SpanRecord& span) {
+    u32 left = 0;
+    for (const BlockRef& b : span.blocks) left += b.service.value != 0 && !client.services.away(b.service);
+    return left < span.geometry.data;
+}
+
+// What to say then; whoever comes next does not wait for them once more.
+Error tooFew(Client& client, const SpanRecord& span) {
+    u32 there = 0, left = 0;
+    std::string missing;
+    for (const BlockRef& b : span.blocks) {
+        if (b.service.value == 0) continue;
+        there++;
+        if (!client.services.doubtful(b.service)) {
+            left++;
+            continue;
+        }
+        missing += (missing.empty() ? "" : ", ") + client.services.describe(b.service);
+        client.services.giveUp(b.service);
+    }
+    return Error(Code::Io, "its bytes need " + std::to_string(span.geometry.data) + " of " + std::to_string(there) + " disks, " +
+                               std::to_string(left) + " answer; missing: " + missing);
+}
+
 const Buffer& zeros() {
     static const Buffer all = [] {
         Buffer b = Buffer::allocate(256u << 10);
@@ -61,7 +86,7 @@ struct FileReader::Chunk {
             }
     }
     // The rows that have these bytes.
-    void plan(const ReadKey& key) {
+    void plan(const ReadKey& key, Monotonic until) {
         const auto in_span = static_cast<u32>(begin - span.offset);
         struct Range {
             u32 from = ~0u, to = 0;
@@ -83,6 +108,7 @@ struct FileReader::Chunk {
                     same->row.key = key;
                     same->row.from = from;
                     same->row.to = to;
+                    same->row.until = until;
                 }
                 same->row.want |= 1ull << b;
                 from = to;
@@ -148,9 +174,9 @@ Task<> FileReader::runChunk(Client& client, std::shared_ptr<Chunk> chunk) {
     co_return Ok{};
 }
 
-void FileReader::startChunk(std::shared_ptr<Chunk> chunk) {
+void FileReader::startChunk(std::shared_ptr<Chunk> chunk, Monotonic until) {
     chunk->started = true;
-    chunk->plan(key_);
+    chunk->plan(key_, until);
     client_.services.background().spawn(runChunk(client_, chunk));
 }
 
@@ -194,7 +220,7 @@ void FileReader::readAhead(u64 from, u64 to) {
                 return;
             }
             chunk->budget = bytes;
-            startChunk(chunk);
+            startChunk(chunk, Monotonic{client_.clock.now().value + client_.options.patience.silent_ns});
         }
         at = chunk->end;
     }
@@ -203,7 +229,7 @@ void FileReader::readAhead(u64 from, u64 to) {
 // At least one byte of what is asked, in buffers.
 Task<Result<std::vector<Buffer>>> FileReader::some(u64 offset, u64 length, u64 ahead_to) {
     std::vector<Buffer> out;
-    const u64 until = client_.options.read_limit_ns == 0 ? ~0ull : client_.clock.now().value + client_.options.read_limit_ns;
+    const Monotonic until{client_.clock.now().value + client_.options.patience.silent_ns};
     u64 pause = kRetryMin;
     for (int attempt = 0;; attempt++) {
         CO_TRY(const SpanRecord* span, co_await spanAt(offset));
@@ -230,7 +256,7 @@ Task<Result<std::vector<Buffer>>> FileReader::some(u64 offset, u64 length, u64 a
         if (!chunk->started) {
             chunk->budget = chunk->end - chunk->begin;
             client_.readAheadBudget.take(chunk->budget);
-            startChunk(chunk);
+            startChunk(chunk, until);
         }
         readAhead(chunk->end, ahead_to);
         if (!chunk->ready) {
@@ -254,9 +280,11 @@ Task<Result<std::vector<Buffer>>> FileReader::some(u64 offset, u64 length, u64 a
         }
         chunks_.remove(chunk);
         const Error error = chunk->error;
+        const SpanRecord before = chunk->span;
         chunk.reset();
         const bool passing = error.code == Code::Unavailable || error.code == Code::OutcomeUnknown || error.code == Code::Busy;
-        if ((!passing && attempt >= 2) || client_.clock.now().value >= until) {
+        if (passing && (client_.clock.now() >= until || tooFewLeft(client_, before))) co_return tooFew(client_, before);
+        if (!passing && attempt >= 2) {
             // Not there on any service that was asked: for the user that is damage, not a missing file.
             if (error.code == Code::NotFound) co_return Error(Code::Corrupt, error.detail);
             co_return error;

@@ -50,7 +50,7 @@ private:
     Task<Result<std::vector<Buffer>>> some(u64 offset, u64 length, u64 ahead_to);
     Task<Result<>> loadSpans(u64 from, bool again);
     std::shared_ptr<Chunk> chunkAt(const SpanRecord& span, u64 offset);
-    void startChunk(std::shared_ptr<Chunk> chunk);
+    void startChunk(std::shared_ptr<Chunk> chunk, Monotonic until);
     static Task<> runChunk(Client& client, std::shared_ptr<Chunk> chunk);
     void readAhead(u64 from, u64 to);
     void forget(u64 before);

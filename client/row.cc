@@ -141,6 +141,10 @@ Task<Result<RowCells>> readRow(Client& client, Row row) {
     auto job = std::make_shared<RowJob>(client, std::move(row));
     if (job->blocks() != data + parity || job->blocks() > 64)
         co_return Error(Code::Corrupt, "a span whose blocks do not fit its scheme");
+    // Those that were waited for in vain are not asked again by everybody: they are being probed.
+    u32 worth_asking = 0;
+    for (const BlockRef& b : job->row.span.blocks) worth_asking += b.service.value != 0 && !client.services.away(b.service);
+    if (worth_asking < data) co_return Error(Code::Unavailable, "too few block services answer");
     bool more = true;
     for (;;) {
         const u64 lost = job->row.want & ~job->good;
@@ -161,6 +165,10 @@ Task<Result<RowCells>> readRow(Client& client, Row row) {
             if (job->missing != 0) co_return Error(Code::NotFound, "too few blocks are where they should be");
             co_return Error(Code::Corrupt, job->wrong ? "too few good blocks are left" : "too few blocks are left");
         }
+        if (client.clock.now() >= job->row.until) {
+            job->over = true;
+            co_return Error(Code::Unavailable, "too few block services answer in time");
+        }
         // The next moment at which somebody becomes late.
         const u64 now = client.clock.now().value, soft = client.services.hedgeAfter();
         u64 next = 0;
@@ -180,13 +188,9 @@ Task<Result<RowCells>> readRow(Client& client, Row row) {
             if (next == 0 || at < next) next = at;
         }
         if (lateNow) continue;
-        if (next != 0) {
-            auto waiting = job->changed.wait(client.clock, next - now);
-            (void)co_await waiting;
-        } else {
-            auto waiting = job->changed.wait();
-            (void)co_await waiting;
-        }
+        const u64 last = std::max(job->row.until.value, now + 1);
+        auto waiting = job->changed.wait(client.clock, (next != 0 ? std::min(next, last) : last) - now);
+        (void)co_await waiting;
     }
     // Who still waits for a silent service must not keep the cells of the others in memory.
     job->over = true;

@@ -14,8 +14,9 @@ namespace skua::client {
 struct Row {
     SpanRecord span; // not a hole
     ReadKey key{};
-    u32 from = 0, to = 0; // of every block: whole pages, at most kMaxPiece apart, within the blocks
-    u64 want = 0;         // bit i: data block i
+    u32 from = 0, to = 0;   // of every block: whole pages, at most kMaxPiece apart, within the blocks
+    u64 want = 0;           // bit i: data block i
+    Monotonic until{~0ull}; // then it is Unavailable, whoever has not answered yet
 };
 struct RowCells {
     std::vector<Buffer> cells; // by block; those wanted are there, every page checked or decoded from checked ones

@@ -1,6 +1,8 @@
 #include "client/services.h"
 
 #include <algorithm>
+#include <functional>
+#include <set>
 #include "core/base/log.h"
 
 namespace skua::client {
@@ -11,13 +13,19 @@ constexpr std::size_t kReadsKept = 128;
 constexpr u64 kHedgeMin = 30 * kMillisecond, kHedgeMax = 700 * kMillisecond;
 constexpr u64 kHedgeCost = 20, kHedgeTokensMost = 64 * kHedgeCost;
 constexpr u64 kProbeFirst = 1 * kSecond, kProbeMost = 30 * kSecond, kTrustAnswer = 5 * kSecond;
+constexpr u64 kProbeAway = 1 * kSecond; // who is waited for no more is asked so often how it is
+constexpr u64 kAtOnce = 1 * kSecond;    // a connection that fails within it was refused; later, nobody answered
+constexpr u64 kRefusedFor = 5 * kSecond;
+constexpr u64 kTriedAnyway = 8u << 10; // such blocks go where no larger ones do, whatever the disk reports as free
+constexpr u64 kPlaceFor = 5 * kSecond, kShortAnew = 10 * kSecond;
+constexpr std::size_t kNamedMost = 8; // disks in one message
 constexpr u64 kReportAgain = 10 * kMinute;
 constexpr std::size_t kReportedMost = 4096;
 
 } // namespace
 
-Services::Services(Clock& clock, net::Transport& transport, Cluster& cluster, Random random)
-    : clock_(clock), transport_(transport), cluster_(cluster), random_(random) {}
+Services::Services(Clock& clock, net::Transport& transport, Cluster& cluster, Random random, Patience patience)
+    : clock_(clock), transport_(transport), cluster_(cluster), random_(random), patience_(patience) {}
 
 Task<Result<net::Message>> Services::call(BlockServiceId id, std::string body, Buffer payload, u64 limit_ns) {
     const u64 start = clock_.now().value, end = start + limit_ns;
@@ -38,7 +46,7 @@ Task<Result<net::Message>> Services::call(BlockServiceId id, std::string body, B
         auto answer = co_await transport_.call(to, std::move(message), end - sent);
         const Code code = answer.code();
         if (code == Code::Unavailable || code == Code::OutcomeUnknown) {
-            failed(id);
+            failed(id, code == Code::Unavailable && clock_.now().value - sent < kAtOnce);
             co_return answer.error();
         }
         if (code == Code::Busy) {
@@ -58,6 +66,7 @@ void Services::answered(BlockServiceId service, u64 ns, bool read) {
     h.answered = clock_.now();
     if (h.failures != 0) candidatesEdition_ = ~0ull;
     h.failures = 0;
+    h.refuses = h.givenUp = false;
     h.latency_ns = h.latency_ns == 0 ? ns : (h.latency_ns * 7 + ns) / 8;
     if (!read) return;
     hedgeTokens_ = std::min(hedgeTokens_ + 1, kHedgeTokensMost);
@@ -72,9 +81,11 @@ void Services::answered(BlockServiceId service, u64 ns, bool read) {
     }
 }
 
-void Services::failed(BlockServiceId service) {
+void Services::failed(BlockServiceId service, bool refused_connection) {
     Health& h = health_[service.value];
     stats.failures++;
+    if (h.failures == 0) h.failing_since = clock_.now();
+    h.refuses = refused_connection;
     const u64 pause = std::min(kProbeFirst << std::min(h.failures, 5u), kProbeMost);
     h.failures++;
     h.probe_at = Monotonic{clock_.now().value + pause};
@@ -86,8 +97,11 @@ void Services::failed(BlockServiceId service) {
     }
 }
 
-void Services::refused(BlockServiceId service) {
-    health_[service.value].refused_until = Monotonic{clock_.now().value + 5 * kSecond};
+void Services::refused(BlockServiceId service, u64 bytes) {
+    Health& h = health_[service.value];
+    const bool before = h.refused_until.value > clock_.now().value;
+    h.refused_bytes = before ? std::min(h.refused_bytes, bytes) : bytes;
+    h.refused_until = Monotonic{clock_.now().value + kRefusedFor};
     candidatesEdition_ = ~0ull;
 }
 
@@ -96,8 +110,43 @@ Task<> Services::probe(BlockServiceId service) {
     blocks::Info request;
     request.service = service;
     (void)co_await ask(service, request, Buffer(), 2 * kSecond);
-    health_[service.value].probing = false;
+    Health& h = health_[service.value];
+    h.probing = false;
+    h.probed = clock_.now();
     co_return Ok{};
+}
+
+void Services::startProbe(BlockServiceId service, Health& h) {
+    if (h.probing) return;
+    h.probing = true;
+    background_.spawn(probe(service));
+}
+
+bool Services::away(BlockServiceId service) {
+    if (!doubtful(service)) return false;
+    const Service* s = cluster_.service(service);
+    if (!s || s->address.text.empty()) return true;
+    Health& h = health_[service.value];
+    const u64 now = clock_.now().value;
+    if (h.failures == 0) return false; // the registry did not hear of it: that is worth asking
+    const bool dead = s->state == registry::DiskState::kDead || s->state == registry::DiskState::kRemoved;
+    const u64 patience = dead || h.givenUp ? 0 : h.refuses ? patience_.refused_ns : patience_.silent_ns;
+    if (now - h.failing_since.value < patience) return false;
+    if (now - std::max(h.probed.value, h.failing_since.value) >= kProbeAway) startProbe(service, h);
+    return true;
+}
+
+void Services::giveUp(BlockServiceId service) {
+    Health& h = health_[service.value];
+    if (h.failures != 0) h.givenUp = true;
+}
+
+std::string Services::describe(BlockServiceId service) {
+    std::string text = "disk " + std::to_string(service.value);
+    for (const auto& disk : cluster_.map().disks)
+        for (const auto& server : cluster_.map().servers)
+            if (disk.id == service && server.id == disk.server) text += " (" + server.name + ")";
+    return text;
 }
 
 bool Services::doubtful(BlockServiceId service) {
@@ -108,10 +157,7 @@ bool Services::doubtful(BlockServiceId service) {
     if (found != health_.end()) {
         Health& h = found->second;
         if (h.failures != 0) {
-            if (now >= h.probe_at.value && !h.probing) {
-                h.probing = true;
-                background_.spawn(probe(service));
-            }
+            if (now >= h.probe_at.value) startProbe(service, h);
             return true;
         }
         if (h.answered.value != 0 && now - h.answered.value < kTrustAnswer) return false;
@@ -130,16 +176,28 @@ const std::vector<Candidate>& Services::candidates() {
         Candidate c;
         c.service = s.id;
         c.domain = s.domain;
-        c.free = s.free;
+        c.free = std::max(s.free, kTriedAnyway);
         c.disk_class = s.disk_class;
         c.writable = s.state == registry::DiskState::kUp && !doubtful(s.id);
         if (auto h = health_.find(id); h != health_.end()) {
             c.latency_ns = h->second.latency_ns;
-            if (h->second.refused_until.value > now) c.writable = false;
+            if (h->second.takesNothing(now)) c.writable = false;
+            else if (h->second.refused_until.value > now) c.free = std::min(c.free, h->second.refused_bytes - 1);
         }
         candidates_.push_back(std::move(c));
     }
+    std::map<std::string_view, u64> room;
+    for (const Candidate& c : candidates_)
+        if (c.writable) room[c.domain] = std::max(room[c.domain], c.free);
+    roomByDomain_.clear();
+    for (const auto& [domain, bytes] : room) roomByDomain_.push_back(bytes);
+    std::sort(roomByDomain_.begin(), roomByDomain_.end(), std::greater<>());
     return candidates_;
+}
+
+u64 Services::roomIn(u32 domains) {
+    (void)candidates();
+    return domains == 0 || roomByDomain_.size() < domains ? ~0ull : roomByDomain_[domains - 1];
 }
 
 std::vector<Candidate> Services::lastCandidates() {
@@ -148,10 +206,51 @@ std::vector<Candidate> Services::lastCandidates() {
     for (Candidate& c : all) {
         const Service* s = cluster_.service(c.service);
         const auto h = health_.find(c.service.value);
-        const bool refused = h != health_.end() && h->second.refused_until.value > now;
+        const bool refused = h != health_.end() && h->second.takesNothing(now);
         if (s && s->up && s->state == registry::DiskState::kUp && !s->address.text.empty() && !refused) c.writable = true;
     }
     return all;
+}
+
+Services::Shortage Services::shortage(u64 bytes) {
+    Shortage s;
+    std::set<std::string> domains, live, with_room;
+    std::vector<BlockServiceId> full, silent, closed;
+    const u64 now = clock_.now().value;
+    for (const Candidate& c : std::vector<Candidate>(candidates())) {
+        const Service* service = cluster_.service(c.service);
+        if (!service || service->state == registry::DiskState::kRemoved) continue;
+        domains.insert(c.domain);
+        const auto h = health_.find(c.service.value);
+        const bool dead = service->state == registry::DiskState::kDead;
+        if (dead || doubtful(c.service)) silent.push_back(c.service);
+        else if (service->state != registry::DiskState::kUp || (h != health_.end() && h->second.takesNothing(now)))
+            closed.push_back(c.service);
+        else live.insert(c.domain);
+        if (!c.writable) continue;
+        if (c.free >= bytes) with_room.insert(c.domain);
+        else full.push_back(c.service);
+    }
+    s.domains = static_cast<u32>(domains.size());
+    s.live = static_cast<u32>(live.size());
+    s.with_room = static_cast<u32>(with_room.size());
+    const auto name = [&](const char* what, const std::vector<BlockServiceId>& disks) {
+        if (disks.empty()) return;
+        s.why += std::string("; ") + what + ":";
+        for (std::size_t i = 0; i < std::min(disks.size(), kNamedMost); i++) s.why += " " + std::to_string(disks[i].value);
+        if (disks.size() > kNamedMost) s.why += " and " + std::to_string(disks.size() - kNamedMost) + " more";
+    };
+    name("do not answer", silent);
+    name("full", full);
+    name("take no blocks", closed);
+    return s;
+}
+
+bool Services::waitForMore() {
+    const u64 now = clock_.now().value;
+    if (now - shortAt_.value > kShortAnew) shortSince_ = clock_.now();
+    shortAt_ = clock_.now();
+    return now - shortSince_.value < kPlaceFor;
 }
 
 u64 Services::hedgeAfter() const {

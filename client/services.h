@@ -4,7 +4,8 @@
 //
 // Latencies and failures are kept per disk. One that failed is doubtful until it answers again (it is probed
 // in the background, after 1 s, doubling to 30 s): readers take others at once, writers place elsewhere.
-// Answers such as NotFound or Corrupt are answers, not failures. Busy is repeated here until the limit. What outlives its caller
+// Answers such as NotFound or Corrupt are answers, not failures. Busy is repeated here until the limit. One that stays
+// away is worth waiting for only so long (Patience): then it is `away`, and who needs it fails at once. What outlives its caller
 // (hedged reads, slow writes, reports) runs in background(): whoever spawns there owns its state by shared_ptr.
 #pragma once
 
@@ -19,7 +20,11 @@ namespace skua::client {
 
 class Services {
 public:
-    Services(Clock& clock, net::Transport& transport, Cluster& cluster, Random random);
+    // How long one that fails may still come back: one that refuses connections, and one that says nothing.
+    struct Patience {
+        u64 refused_ns = 4 * kSecond, silent_ns = 10 * kSecond;
+    };
+    Services(Clock& clock, net::Transport& transport, Cluster& cluster, Random random, Patience patience);
 
     template <class R>
     struct Answer {
@@ -39,16 +44,33 @@ public:
 
     // Not to be asked if there are others: it failed lately, or the map says that it is gone.
     bool doubtful(BlockServiceId service);
-    void failed(BlockServiceId service);
-    // It takes no blocks (full, read-only): not a candidate for 5 s.
-    void refused(BlockServiceId service);
+    void failed(BlockServiceId service, bool refused_connection = false);
+    // Doubtful for longer than patience lasts, or the map says that it is dead. It is probed every second.
+    bool away(BlockServiceId service);
+    void giveUp(BlockServiceId service); // patience is over, if it fails
+    // "disk 3 (blocks-2)", for people.
+    std::string describe(BlockServiceId service);
+    // It takes no blocks of so many bytes (0: none at all): no candidate for those for 5 s.
+    void refused(BlockServiceId service, u64 bytes);
     // Where blocks can go now; rebuilt when the map changes. Latencies are as seen from here.
     const std::vector<Candidate>& candidates();
     // Those too that failed lately but that the map calls up: better tried than a block left out.
     std::vector<Candidate> lastCandidates();
+    // What could be written to, for who finds too few candidates for blocks of so many bytes.
+    struct Shortage {
+        u32 domains = 0;   // failure domains that there are
+        u32 live = 0;      // of those, with a disk that answers and takes blocks, if it has room
+        u32 with_room = 0; // of those, that have room
+        std::string why;   // "; do not answer: 2 5; full: 3", or empty
+    };
+    Shortage shortage(u64 bytes);
+    // The largest block that so many failure domains would take now; ~0: too few of them answer to say.
+    u64 roomIn(u32 domains);
+    // Too few are live: whether they are worth waiting for. Only for 5 s since it began, whoever waits: then false.
+    bool waitForMore();
     // After this long without an answer another one is asked: 3 x the 95th percentile of reads, 30 ms..700 ms.
     u64 hedgeAfter() const;
-    // At most once a second: hints are worth asking for again.
+    // At most once a second: map and hints are worth asking for again.
     bool mayRefresh();
     // Takes one of the permits for extra reads (at most 5 % of all, and a few at the start).
     bool mayHedge();
@@ -70,26 +92,36 @@ public:
 
 private:
     struct Health {
-        u64 latency_ns = 0; // moving average
-        u32 failures = 0;   // in a row
+        u64 latency_ns = 0;   // moving average
+        u32 failures = 0;     // in a row
+        bool refuses = false; // the last of them: a connection was refused
+        bool givenUp = false; // somebody waited for it in vain
+        Monotonic failing_since;
         Monotonic answered; // last
         Monotonic probe_at; // while failures != 0: when to ask how it is
+        Monotonic probed;   // last
         Monotonic refused_until;
+        u64 refused_bytes = 0; // until then
         bool probing = false;
+        bool takesNothing(u64 now) const { return refused_until.value > now && refused_bytes == 0; }
     };
     Task<Result<net::Message>> call(BlockServiceId service, std::string body, Buffer payload, u64 limit_ns);
     void answered(BlockServiceId service, u64 ns, bool read);
     Task<> probe(BlockServiceId service);
+    void startProbe(BlockServiceId service, Health& health);
 
     Clock& clock_;
     net::Transport& transport_;
     Cluster& cluster_;
     Random random_;
+    const Patience patience_;
     std::map<u32, Health> health_;
     std::vector<Candidate> candidates_;
     u64 candidatesEdition_ = ~0ull;
     Monotonic candidatesAt_, refreshedAt_;
-    std::vector<u64> reads_; // a ring of the last latencies
+    Monotonic shortSince_, shortAt_; // too few were live: first, last
+    std::vector<u64> roomByDomain_;  // of the candidates', the largest first
+    std::vector<u64> reads_;         // a ring of the last latencies
     std::size_t nextRead_ = 0;
     u64 percentile_ = 0;       // the 95th of them; 0: too few
     u64 hedgeTokens_ = 8 * 20; // a read earns 1, a hedge costs 20

@@ -11,7 +11,6 @@ namespace {
 
 constexpr u64 kCallLimit = 8 * kSecond; // of one request to a block service
 constexpr u64 kSlowAtLeast = 500 * kMillisecond, kSlowTimes = 3;
-constexpr u64 kPlaceFor = 5 * kSecond;   // how long a span waits for enough services
 constexpr std::size_t kAttemptsMost = 8; // of one block
 
 std::vector<u64> label(const BlockJob& block, const BlockId& id, u32 first, u32 pages) {
@@ -167,9 +166,7 @@ u64 slowAt(const SpanJob& job) {
     return job.completed_at.value + std::max(kSlowAtLeast, kSlowTimes * took[took.size() / 2]);
 }
 
-bool takesNoBlocks(Code code) {
-    return code == Code::NoSpace || code == Code::ReadOnly || code == Code::Stale || code == Code::NotFound;
-}
+bool takesNoBlocks(Code code) { return code == Code::ReadOnly || code == Code::Stale || code == Code::NotFound; }
 
 Task<> driveBlock(std::shared_ptr<SpanJob> job, u32 index) {
     BlockJob& block = job->blocks[index];
@@ -219,7 +216,9 @@ Task<> driveBlock(std::shared_ptr<SpanJob> job, u32 index) {
         if (another) {
             services.failed(last->service);
         } else {
-            if (takesNoBlocks(last->error.code)) services.refused(last->service);
+            const Code why = last->error.code;
+            if (why == Code::NoSpace) services.refused(last->service, job->block_length);
+            else if (takesNoBlocks(why)) services.refused(last->service, 0);
             log::debug("block not written service={} error={}", last->service.value, last->error.message());
         }
         job->avoid.push_back(last->service);
@@ -244,24 +243,45 @@ Task<> driveBlock(std::shared_ptr<SpanJob> job, u32 index) {
     co_return Ok{};
 }
 
+// Too few blocks were taken: because of room, or because too few services answer?
+Error whyNot(const SpanJob& job, u32 least) {
+    const Services::Shortage s = job.client.services.shortage(job.block_length);
+    const std::string wanted = std::to_string(least), there = " of " + std::to_string(s.domains);
+    if (s.live < least)
+        return Error(Code::Io, "too few disks can be written: " + wanted + " needed in distinct failure domains, " +
+                                   std::to_string(s.live) + there + " answer" + s.why);
+    if (s.with_room < least)
+        return Error(Code::NoSpace, wanted + " disks in distinct failure domains must have room, " + std::to_string(s.with_room) +
+                                        there + " have" + s.why);
+    // Enough seemed to be there: then what the last one said is the reason.
+    Error last;
+    for (const auto& b : job.blocks)
+        for (const auto& a : b.attempts)
+            if (a->finished && a->error.code != Code::Ok && (last.code == Code::Ok || a->error.code == Code::NoSpace))
+                last = Error(a->error.code, "disk " + std::to_string(a->service.value) + ": " + a->error.message());
+    return Error(last.code == Code::NoSpace ? Code::NoSpace : Code::Io, "too few blocks were written; " + last.detail);
+}
+
 } // namespace
 
 Task<> runSpan(std::shared_ptr<SpanJob> job) {
     Client& client = job->client;
     const u32 all = job->geometry.blocks(), least = std::min<u32>(all, job->geometry.data + 1u);
-    const u64 until = client.clock.now().value + kPlaceFor;
     std::vector<BlockServiceId> placed;
     for (bool fresh = false;;) {
         placed = placeBlocks(*job, all, {});
-        if (placed.size() >= all || client.clock.now().value >= until) break;
+        if (placed.size() >= all) break;
         // Somebody may be back whom the hints still call silent; that is worth one question a second.
         if (placed.size() >= least) {
             if (std::exchange(fresh, true) || !client.services.mayRefresh()) break;
             (void)co_await client.cluster.refresh();
             continue;
         }
-        // A cluster that is just starting, or a map that is old.
+        // A cluster that is just starting, or a map that is old. Who is full does not come back by waiting.
+        const bool full = client.services.shortage(job->block_length).live >= least;
+        if (full ? std::exchange(fresh, true) || !client.services.mayRefresh() : !client.services.waitForMore()) break;
         (void)co_await client.cluster.refresh();
+        if (full) continue;
         Sleep nap(client.clock, 200 * kMillisecond);
         co_await nap;
     }
@@ -282,16 +302,7 @@ Task<> runSpan(std::shared_ptr<SpanJob> job) {
     u32 whole = 0;
     for (const auto& b : job->blocks) whole += b.won != nullptr;
     if (whole < least) {
-        std::string why = "a span needs " + std::to_string(least) + " block services in distinct failure domains, " +
-                          std::to_string(std::max<std::size_t>(whole, placed.size() < least ? placed.size() : 0)) +
-                          " took its blocks";
-        for (const auto& b : job->blocks)
-            if (!b.won && !b.attempts.empty()) {
-                why +=
-                    "; service " + std::to_string(b.attempts.back()->service.value) + ": " + b.attempts.back()->error.message();
-                break;
-            }
-        job->error = Error(Code::NoSpace, why);
+        if (job->error.code == Code::Ok) job->error = whyNot(*job, least);
     } else if (whole < all) {
         client.services.stats.left_out += all - whole;
         static log::OncePerSecond often;

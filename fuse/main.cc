@@ -170,7 +170,8 @@ int serve(Settings& settings) {
     options.ring.entries = 1024;
     const MountOptions& wanted = settings.mount;
     options.client.limits.total_ns = wanted.soft ? wanted.timeout_s * kSecond : 0;
-    options.client.read_limit_ns = wanted.soft ? wanted.timeout_s * kSecond : 0;
+    const u64 patience = wanted.soft ? wanted.timeout_s * kSecond : 10 * kSecond;
+    options.client.patience = {patience, patience};
     auto process = client::Process::make(options);
     if (!process) return fail(settings, process.error());
     Ring& ring = (*process)->ring();

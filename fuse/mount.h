@@ -76,6 +76,8 @@ public:
     Task<Result<>> publish(NodePtr node);
     // The same for what is pending in a directory; the first error.
     Task<Result<>> publishNames(InodeId dir);
+    // NoSpace: what the file would be after a write of so many bytes has no room on the disks, as far as is known.
+    Task<Result<>> room(NodePtr node, u64 size);
     // After a write: sends what can be sent, and waits if too much is unsent.
     Task<> pour(NodePtr node);
     // A handle of the node is closed; `commit`: what it may have written is committed, else forgotten with it.

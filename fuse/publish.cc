@@ -1,6 +1,7 @@
 // How what was written here reaches the servers: on its way while it is written, and in one commit at the end.
 #include <cstring>
 #include "core/base/log.h"
+#include "core/data/geometry.h"
 #include "fuse/mount.h"
 
 namespace skua::fuse {
@@ -19,6 +20,25 @@ Task<Policy> Mount::policyFor(NodePtr node) {
         if (policy) co_return *policy;
     }
     co_return client.cluster.defaultPolicy();
+}
+
+// Told by write() already: many programs expect ENOSPC there, not of fsync() or close().
+Task<Result<>> Mount::room(NodePtr node, u64 size) {
+    if (node->dropped) co_return Ok{};
+    const Policy& usual = client.cluster.defaultPolicy();
+    const Stream* const stream = node->content->stream().get();
+    for (bool fresh = false;; fresh = true) {
+        const Policy& policy = stream ? stream->policy() : usual;
+        if (size <= client::inlineMost(policy)) co_return Ok{};
+        const u64 span = std::min<u64>(size, geometry::maxSpan(policy));
+        const Geometry g = geometry::choose(policy, span);
+        const u64 block = geometry::blockLength(g, static_cast<u32>(span));
+        if (client.services.roomIn(std::min<u32>(g.blocks(), g.data + 1u)) >= block) co_return Ok{};
+        if (fresh || !client.services.mayRefresh()) break;
+        (void)co_await client.cluster.refresh();
+        if (node->content->stream().get() != stream) co_return Ok{};
+    }
+    co_return Error(Code::NoSpace, "the disks are full");
 }
 
 // A stream for a content without a base, under an id that was not used yet.

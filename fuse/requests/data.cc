@@ -54,7 +54,9 @@ Task<> write(Mount& mount, Request request, NodePtr node, Bytes what) {
             what.offset = node->content->size();
             node->cachedContent = ContentId(); // its page is at the wrong place
         }
-        auto done = node->content->write(what.offset, what.bytes, what.append, mount.now());
+        auto done = co_await mount.room(node, std::max(what.offset + what.bytes.size(), node->content->size()));
+        if (request.answered()) co_return Ok{};
+        if (done) done = node->content->write(what.offset, what.bytes, what.append, mount.now());
         if (!was_dirty) mount.changedHere(node);
         if (!done) {
             request.fail(done.error());

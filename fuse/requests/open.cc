@@ -125,6 +125,11 @@ Task<Result<>> openNow(Mount& mount, NodePtr node, int flags, bool& keep) {
 }
 
 Task<> open(Mount& mount, Request request, NodePtr node, fuse_file_info fi) {
+    // Removed, or never committed, and nobody has it open: what the kernel remembers is nobody's. It looks again.
+    if (node->dropped && node->handles == 0) {
+        request.fail(Error(Code::Stale));
+        co_return Ok{};
+    }
     node->handles++; // content stays from here on
     mount.contentOf(node);
     bool keep = false;

@@ -144,12 +144,59 @@ TEST(Writer, WithTooFewDomainsFewerBlocksAreCommittedAndOwed) {
     EXPECT_TRUE(*w.get("/f") == data);
 }
 
-TEST(Writer, WithoutEnoughServicesThereIsNoSpace) {
+TEST(Writer, TooFewServicesThatAnswerAreNamedAndWaitedForOnce) {
     World w;
     for (u32 i : {1u, 2u, 3u, 4u}) w.fault(i).refuse = true;
+    u64 start = w.clock.now().value;
     auto put = w.put("/f", World::bytes(5u << 20));
-    EXPECT_EQ(put.code(), Code::NoSpace) << put.error().message();
+    EXPECT_EQ(put.code(), Code::Io) << put.error().message();
+    EXPECT_NE(put.error().detail.find("5 needed"), std::string::npos) << put.error().message();
+    EXPECT_NE(put.error().detail.find("4 of 8 answer; do not answer: 1 2 3 4"), std::string::npos) << put.error().message();
+    EXPECT_LT(w.clock.now().value - start, 7 * kSecond);
     EXPECT_EQ(w.run(w.fs.stat("/f")).code(), Code::NotFound);
+    start = w.clock.now().value;
+    EXPECT_EQ(w.put("/g", World::bytes(50u << 20)).code(), Code::Io);
+    EXPECT_LT(w.clock.now().value - start, 2 * kSecond);
+    for (u32 i : {1u, 2u, 3u, 4u}) w.fault(i).refuse = false;
+    (void)w.run(sleepFor(w.clock, 40 * kSecond));
+    EXPECT_TRUE(w.put("/g", World::bytes(50u << 20)));
+}
+
+TEST(Writer, FullDisksAreNoSpaceAtOnceAndUsedAgainWhenTheyHaveRoom) {
+    World w;
+    for (auto& [id, disk] : w.transport.disks) disk.fault.full = true;
+    for (int i = 0; i < 3; i++) {
+        const u64 start = w.clock.now().value;
+        auto put = w.put("/f", World::bytes(50u << 20));
+        EXPECT_EQ(put.code(), Code::NoSpace) << put.error().message();
+        EXPECT_NE(put.error().detail.find("0 of 8 have"), std::string::npos) << put.error().message();
+        EXPECT_LT(w.clock.now().value - start, 500 * kMillisecond);
+    }
+    for (auto& [id, disk] : w.transport.disks) disk.fault.full = false;
+    (void)w.run(sleepFor(w.clock, 6 * kSecond));
+    EXPECT_TRUE(w.put("/f", World::bytes(50u << 20)));
+}
+
+TEST(Writer, SomeFullAndSomeAwayIsSaidOfEach) {
+    World w;
+    for (u32 i : {1u, 2u}) w.fault(i).refuse = true;
+    for (u32 i : {3u, 4u, 5u}) w.fault(i).full = true;
+    auto put = w.put("/f", World::bytes(50u << 20));
+    EXPECT_EQ(put.code(), Code::NoSpace) << put.error().message();
+    EXPECT_NE(put.error().detail.find("3 of 8 have; do not answer: 1 2; full: 3 4 5"), std::string::npos)
+        << put.error().message();
+}
+
+TEST(Writer, ADiskWithoutRoomForLargeBlocksStillTakesSmallOnes) {
+    World w;
+    for (auto& [id, disk] : w.transport.disks) disk.fault.full_from = 64u << 10;
+    for (auto& hint : w.transport.map.disks) hint.free = 0; // no whole segment is left
+    EXPECT_TRUE(w.run(w.client.cluster.refresh()));
+    EXPECT_EQ(w.put("/large", World::bytes(5u << 20)).code(), Code::NoSpace);
+    const std::string small = World::bytes(8u << 10);
+    auto put = w.put("/small", small);
+    ASSERT_TRUE(put) << put.error().message();
+    EXPECT_TRUE(*w.get("/small") == small);
 }
 
 TEST(Writer, AWriterThatIsGivenUpLeavesNothingRunning) {
@@ -224,10 +271,37 @@ TEST(Reader, WaitsForServicesThatComeBack) {
             for (auto& [id, disk] : w.transport.disks) disk.fault.refuse = false;
         }
     } healer(w);
-    w.clock.arm(healer, Monotonic{w.clock.now().value + 10 * kSecond});
+    w.clock.arm(healer, Monotonic{w.clock.now().value + 3 * kSecond});
     auto back = w.get("/f");
     ASSERT_TRUE(back) << back.error().message();
     EXPECT_TRUE(*back == data);
+}
+
+TEST(Reader, TooFewServicesAreNamedAndWaitedForOnce) {
+    for (const bool silent : {false, true}) {
+        World w;
+        const std::string data = World::bytes(40u << 20);
+        ASSERT_TRUE(w.put("/f", data));
+        for (u32 i : {2u, 4u, 7u, 8u}) (silent ? w.fault(i).silent : w.fault(i).refuse) = true;
+        u64 start = w.clock.now().value;
+        auto back = w.get("/f");
+        EXPECT_EQ(back.code(), Code::Io);
+        EXPECT_NE(back.error().detail.find("need 4 of 6 disks"), std::string::npos) << back.error().message();
+        EXPECT_NE(back.error().detail.find("disk 4 (blocks-4)"), std::string::npos) << back.error().message();
+        EXPECT_LT(w.clock.now().value - start, (silent ? 12 : 5) * kSecond);
+        // Whoever comes next does not wait for them once more.
+        start = w.clock.now().value;
+        EXPECT_EQ(w.get("/f").code(), Code::Io);
+        EXPECT_LT(w.clock.now().value - start, kSecond);
+        // But hears of it soon when they are back.
+        for (auto& [id, disk] : w.transport.disks) disk.fault = Fault{};
+        (void)w.run(sleepFor(w.clock, 2 * kSecond));
+        (void)w.get("/f");
+        (void)w.run(sleepFor(w.clock, kSecond));
+        back = w.get("/f");
+        ASSERT_TRUE(back) << back.error().message();
+        EXPECT_TRUE(*back == data);
+    }
 }
 
 TEST(Reader, SmallReadsAnywhereGiveTheirBytes) {

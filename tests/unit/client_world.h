@@ -52,6 +52,7 @@ struct Fault {
     bool silent = false;      // never an answer
     bool wrong_bytes = false; // in what is read
     bool full = false;        // takes no blocks
+    u32 full_from = ~0u;      // takes none of so many bytes
     bool forgets = false;     // NotFound for every block
     u64 delay_ns = 200 * kMicrosecond;
 };
@@ -158,7 +159,7 @@ private:
     Result<net::Message> serve(BlockServiceId id, Disk& disk, const blocks::Request& request, const Buffer& payload) {
         const Fault& fault = disk.fault;
         if (auto* r = std::get_if<blocks::OpenBlock>(&request)) {
-            if (fault.full) return Error(Code::NoSpace, "full");
+            if (fault.full || r->most >= fault.full_from) return Error(Code::NoSpace, "full");
             disk.blocks[r->id] = {};
             return answerOf(blocks::OpenBlock::Reply{});
         }
@@ -176,7 +177,7 @@ private:
             return finish(id, disk, r->id, r->length, r->sum);
         }
         if (auto* r = std::get_if<blocks::WriteBlock>(&request)) {
-            if (fault.full) return Error(Code::NoSpace, "full");
+            if (fault.full || payload.size() >= fault.full_from) return Error(Code::NoSpace, "full");
             CHECK(payload.size() == r->sums.size() * kPage && payload.size() <= kMaxPiece);
             if (firstBadPage(r->id, 0, payload.data(), r->sums) != r->sums.size()) return Error(Code::Corrupt, "bad page");
             disk.writes++;
