@@ -126,7 +126,10 @@ void Cluster::night(bool begins) {
 }
 
 void Cluster::startAll() {
-    for (auto& m : machines) m->start();
+    for (auto& m : machines) {
+        makeRoom(*m);
+        m->start();
+    }
     for (auto& s : services) s->start();
 }
 
@@ -195,6 +198,8 @@ void Cluster::fell(Process& process, u64 back) {
     world.after(back, [&process] { process.start(); });
 }
 
+template void Cluster::fell(Machine&, u64);
+
 template <class Process>
 void Cluster::fellSoon(Process& process) {
     if (!world.faults.crashes || !world.chance(world.faults.crash_busy)) return;
@@ -206,6 +211,21 @@ void Cluster::fellSoon(Process& process) {
 
 void Cluster::busy(Machine& machine) { fellSoon(machine); }
 void Cluster::busy(BlockModel& service) { fellSoon(service); }
+
+void Cluster::voted(Machine& machine, u64 takes) {
+    if (!world.faults.crashes || !world.chance(4 * world.faults.crash_busy)) return;
+    world.count("fault crash of a voter");
+    const Host* life = machine.life.get();
+    world.after(takes + world.random.below(2 * kMillisecond), [this, &machine, life] {
+        if (world.faults.crashes && machine.life.get() == life) fell(machine, world.random.between(1, 20 * kMillisecond));
+    });
+}
+
+u64 Cluster::lateVote() {
+    if (!world.chance(world.faults.late_votes)) return 0;
+    world.count("fault question for a vote late");
+    return world.random.below(3 * pace * raft::ServerOptions().election_ns);
+}
 
 bool Cluster::fellInstalling(Machine& machine) {
     if (!world.faults.crashes || !world.random.oneIn(8)) return false;

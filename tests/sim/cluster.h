@@ -29,6 +29,9 @@ struct Cluster {
     // Something has just begun there: perhaps it dies before that is done.
     void busy(Machine& machine);
     void busy(BlockModel& service);
+    // It has begun to write a vote, which takes so long: perhaps it dies right after, and is back at once.
+    void voted(Machine& machine, u64 takes);
+    u64 lateVote(); // how much longer than others a question for a vote takes: elections go wrong by it
     // The rows of a snapshot are flushed there, and the log does not know it yet.
     bool fellInstalling(Machine& machine);
     void crashLeader();
@@ -38,6 +41,11 @@ struct Cluster {
     void cutLeader();  // from all other members, or them from it, or both
     void stopOne();    // a metadata process, as by SIGSTOP, for seconds
     void jumpWall();   // of some process
+    void fillOne();    // the disk of some metadata process, for a while
+    void flipOne();    // a byte in the log of some metadata process, which finds it when it starts again
+    void cornerOne();  // some group: only one of it has all of the log, and that one loses its rows
+    // A process that is in no group yet, of that one's role.
+    Machine& addSpare(const Machine& like);
     std::vector<std::string> registryAddresses() const;
     // Nights: all metadata processes go through a restart, and take elections and heartbeats that much slower. Hours
     // would be too many events otherwise.
@@ -57,6 +65,8 @@ struct Cluster {
     GroupId anyGroup();
     bool allThere() const;
     bool mended(); // every group has its voters, all of stores that are there, and all know it
+    void makeRoom(Machine& machine);
+    bool hasRows(const Machine& machine, GroupId group) const;
     template <class Process>
     void fell(Process& process, u64 back = 0); // it is up again after that, or when chance says
     template <class Process>
@@ -74,6 +84,7 @@ struct Cluster {
     const bool drifting;
     registry::RegistryConfig config;
     Witness witness;
+    Promises promises;
     std::vector<std::unique_ptr<Machine>> machines; // registry, coordinator, shards
     std::vector<std::unique_ptr<BlockModel>> services;
     u32 nodes = 0; // numbers given out

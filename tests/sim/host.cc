@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include "cdc/state.h"
+#include "raft/server_leader.h"
 #include "registry/state.h"
 #include "shard/state.h"
 #include "tests/sim/cluster.h"
@@ -36,7 +37,7 @@ raft::Entry entryOf(World& world, const std::string& bytes) {
 // --- the machine -----------------------------------------------------------------------------------------
 
 void Machine::start() {
-    if (life) return;
+    if (life || full != Full::kNo) return;
     World& world = cluster.world;
     lives++;
     // A process that starts again may be found elsewhere; the registry's address is in everybody's configuration.
@@ -72,8 +73,24 @@ void Machine::wipe() {
     cluster.world.tell("{} loses its folder", name);
     kv = store::KvMemory();
     log.clear();
+    disk = {};
+    full = Full::kNo;
+    damaged = 0;
     store = cluster.world.random.next() | 1;
     wiped++;
+}
+
+void Machine::loseRows(GroupId group) {
+    cluster.world.tell("{} loses rows of group {}", name, group.value);
+    const std::string prefix = raft::prefixOf(group);
+    store::Batch gone;
+    kv.scan(prefix, wire::afterPrefix(prefix), [&](std::string_view key, std::string_view) {
+        if (key.substr(prefix.size()) != "\x01" && cluster.world.random.oneIn(2)) gone.emplace(key, std::nullopt);
+        return true;
+    });
+    gone.insert_or_assign(prefix + "\x05", wire::encode(raft::Installing{1}));
+    (void)kv.write(gone);
+    (void)kv.flush();
 }
 
 // --- one life ----------------------------------------------------------------------------------------------
@@ -90,7 +107,7 @@ Host::Host(Machine& machine, i64 rate_ppm, i64 wall_offset)
 
 Host::~Host() { CHECK(tasks_.running() == 0); }
 
-void Host::begin() {
+std::unique_ptr<raft::Server> Host::makeServer() {
     Cluster& cluster = machine_.cluster;
     replays_ = std::make_shared<bool>(true);
     raft::ServerOptions options;
@@ -102,14 +119,29 @@ void Host::begin() {
     const u64 pace = cluster.slow ? kSlower : cluster.pace;
     options.heartbeat_ns *= pace;
     options.election_ns *= pace;
-    server_ = std::make_unique<raft::Server>(
+    return std::make_unique<raft::Server>(
         machine_.kv,
         [this, replays = replays_, &cluster](GroupId g) -> std::unique_ptr<raft::StateMachine> {
             return watch(world_, cluster.witness, g, machine_.store, machineOf(g, cluster.keys), replays);
         },
         std::move(options));
+}
+
+void Host::begin() {
+    Cluster& cluster = machine_.cluster;
+    server_ = makeServer();
+    if (machine_.damaged != 0) { // as raft/shell.cc has it
+        for (std::size_t i = 0; i + 1 < machine_.damaged; i++)
+            server_->recover(machine_.log[i].kind, machine_.log[i].group, machine_.log[i].payload);
+        server_->discover();
+        world_.count(server_->othersHaveAll() ? "damaged log set aside" : "damaged log, emptied by a human");
+        server_.reset();
+        machine_.wipe();
+        server_ = makeServer();
+    }
     for (const auto& r : machine_.log) server_->recover(r.kind, r.group, r.payload);
     server_->begin(now(), effects_);
+    rowsAreDurable();
     cluster.network.join(machine_.address, machine_.node, *this);
     const raft::Group* own = server_->group(kRegistryGroup);
     if (machine_.role == registry::ServerRole::kRegistry && machine_.wiped == 0 && (!own || own->empty()))
@@ -128,7 +160,7 @@ void Host::die() {
     // A first part of what was on its way to the disk may have got there.
     const u64 survive = writing_.empty() ? 0 : world_.random.below(writing_.size() + 1);
     for (u64 i = 0; i < survive; i++)
-        for (auto& entry : writing_[i].entries) machine_.log.push_back(std::move(entry));
+        for (auto& entry : writing_[i].entries) machine_.wrote(std::move(entry));
     if (survive < writing_.size()) world_.count("fault unsynced log writes lost");
     writing_.clear();
     answers_.clear();
@@ -182,6 +214,14 @@ void Host::soon() {
     });
 }
 
+// Not within a turn: whoever is in the middle of something here goes on until then.
+void Host::end(const char* why) {
+    world_.tell("{} ends: {}", machine_.name, why);
+    world_.after(0, [self = weak_from_this()] {
+        if (auto host = self.lock(); host && !host->dead_) host->machine_.crash();
+    });
+}
+
 void Host::later(u64 when, std::function<void(Host&)> what) {
     world_.at(when, [self = weak_from_this(), what = std::move(what)]() mutable {
         auto host = self.lock();
@@ -201,6 +241,7 @@ void Host::carryOut() {
     server_->flush(now(), effects_);
     raft::Effects due = std::move(effects_);
     effects_ = {};
+    if (due.write != 0 && machine_.full == Machine::Full::kLog) return end("its log cannot be written");
     if (due.write != 0) {
         machine_.cluster.busy(machine_);
         u64 takes = world_.random.between(100 * kMicrosecond, 600 * kMicrosecond);
@@ -208,17 +249,15 @@ void Host::carryOut() {
             world_.count("fault slow write");
             takes = world_.random.between(20 * kMillisecond, 3 * kSecond);
         }
+        for (const auto& r : due.log)
+            if (r.kind == raft::RecordKind::kVote) machine_.cluster.voted(machine_, takes);
         writing_.push_back({due.write, std::move(due.log)});
         diskFree_ = std::max(diskFree_, world_.now()) + takes;
         later(diskFree_, [](Host& host) { host.writeDone(); });
     }
-    machine_.cluster.witness.look(world_, *server_, machine_.store, seen_);
-    for (auto& f : due.frames) {
-        net::Message message;
-        message.kind = net::Kind::kRaft;
-        message.body = std::move(f.body);
-        transport_.post(addressOf(f.to), message);
-    }
+    machine_.cluster.witness.look(world_, *server_, seen_);
+    machine_.cluster.promises.look(world_, *server_, machine_.store, clock_.now(), promised_);
+    for (const auto& f : due.frames) post(f);
     if (due.flush_rows != 0) flushFor(due.flush_rows);
     for (const u64 token : due.lost) {
         auto at = answers_.find(token);
@@ -256,10 +295,24 @@ void Host::carryOut() {
     }
 }
 
+void Host::post(const raft::Effects::Frame& frame) {
+    raft::PeerFrame said;
+    if (!wire::decode(frame.body, said)) world_.fail("a frame for another host does not decode");
+    bool asks = false;
+    for (const raft::GroupMessage& m : said.messages) {
+        machine_.cluster.promises.sent(world_, m, *server_, machine_.disk);
+        asks = asks || std::holds_alternative<raft::AskVote>(m.body);
+    }
+    net::Message message;
+    message.kind = net::Kind::kRaft;
+    message.body = frame.body;
+    transport_.post(addressOf(frame.to), message, asks ? machine_.cluster.lateVote() : 0);
+}
+
 void Host::writeDone() {
     Writing w = std::move(writing_.front());
     writing_.pop_front();
-    for (auto& entry : w.entries) machine_.log.push_back(std::move(entry));
+    for (auto& entry : w.entries) machine_.wrote(std::move(entry));
     server_->durable(now(), w.number, effects_);
     *replays_ = false;
     noteLeads();
@@ -269,11 +322,21 @@ void Host::writeDone() {
 void Host::flushFor(u64 number) {
     const u64 takes = world_.random.between(kMillisecond, 50 * kMillisecond);
     later(world_.now() + takes, [number](Host& host) {
-        (void)host.machine_.kv.flush();
+        if (!host.machine_.kv.flush()) return host.end("its rows cannot be flushed");
+        host.rowsAreDurable();
         if (host.machine_.cluster.fellInstalling(host.machine_)) return;
         host.server_->rowsFlushed(host.now(), number, host.effects_);
         host.soon();
     });
+}
+
+void Host::rowsAreDurable() {
+    for (const auto& [group, _] : server_->appliedIndexes()) {
+        std::string prefix;
+        wire::putKey(prefix, group);
+        const auto applied = raft::AppliedRow::get(store::Prefixed(machine_.kv, prefix), {});
+        if (applied) machine_.disk.rows(group, applied->index, applied->term);
+    }
 }
 
 net::Address Host::addressOf(ServerId server) {
@@ -300,11 +363,13 @@ void Host::flushRows() {
     const u64 next = world_.random.between(kSecond, 20 * kSecond) * (world_.quiet ? 100 : 1);
     later(world_.now() + next, [](Host& host) {
         host.flushRows();
-        if (host.server_->anyTrouble()) host.world_.fail(host.machine_.name + " is in trouble");
+        if (host.server_->anyTrouble() && host.machine_.full == Machine::Full::kNo)
+            host.world_.fail(host.machine_.name + " is in trouble");
+        if (host.server_->anyTrouble()) return; // the log has what the rows have not
         const auto applied = host.server_->appliedIndexes();
         Machine& m = host.machine_;
         m.cluster.witness.compare(host.world_, *host.server_, m.kv, host.compared_);
-        if (!m.cluster.bugs.cut_early) (void)m.kv.flush();
+        if (!m.cluster.bugs.cut_early && !m.kv.flush()) return;
         if (m.log.empty()) return;
         std::size_t gone = 0;
         for (const u64 most = host.world_.random.below(m.log.size() + 1); gone < most; gone++) {
@@ -321,7 +386,8 @@ void Host::flushRows() {
         m.log.erase(m.log.begin(), m.log.begin() + static_cast<std::ptrdiff_t>(gone));
         // As a new segment begins: no vote is forgotten with the old ones.
         for (const auto& [group, _] : applied)
-            m.log.insert(m.log.begin(), {raft::RecordKind::kState, group, 0, host.server_->voteRow(group)});
+            m.log.insert(m.log.begin(), {raft::RecordKind::kState, group, 0, host.server_->voteRow(group)}),
+                m.disk.wrote(m.log.front());
     });
 }
 

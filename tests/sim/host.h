@@ -16,6 +16,7 @@
 #include "raft/directory.h"
 #include "raft/server.h"
 #include "tests/sim/network.h"
+#include "tests/sim/promises.h"
 #include "tests/sim/witness.h"
 
 namespace skua::sim {
@@ -40,8 +41,13 @@ public:
 
     void start();
     void crash();
-    void wipe(); // while it is down: it comes back with an empty folder, which is another store
+    void wipe();                  // while it is down: it comes back with an empty folder, which is another store
+    void loseRows(GroupId group); // while it is down: as if a snapshot of them had been half installed
     bool up() const { return life != nullptr; }
+    void wrote(raft::RecordToWrite record) {
+        disk.wrote(record);
+        log.push_back(std::move(record));
+    }
 
     Cluster& cluster;
     const u32 node;
@@ -49,8 +55,13 @@ public:
     const registry::ServerRole role;
     u64 store;
     u32 wiped = 0;
+    // Its disk is full: rows cannot be written; then, what was laid out ahead being used up, nor can the log.
+    enum class Full : u8 { kNo, kRows, kLog };
+    Full full = Full::kNo;
+    std::size_t damaged = 0; // so much of the log, from its beginning, reaches a record that is damaged
     store::KvMemory kv;
     std::vector<raft::RecordToWrite> log; // durable records, in order
+    Disk disk;                            // what they say, also of those that are gone
     std::shared_ptr<Host> life;
     std::string address;
     u32 lives = 0;
@@ -78,9 +89,13 @@ private:
     void later(u64 when, std::function<void(Host&)> what);
     raft::Moment now() { return {clock_.now(), clock_.wall()}; }
     void soon(); // the turn's end, a little later
+    std::unique_ptr<raft::Server> makeServer();
+    void end(const char* why); // of this process, by itself
     void carryOut();
+    void post(const raft::Effects::Frame& frame);
     void writeDone();
     void flushFor(u64 number);
+    void rowsAreDurable();
     net::Address addressOf(ServerId server);
     void tick();
     void flushRows();
@@ -102,6 +117,7 @@ private:
     raft::Effects effects_;
     std::map<u64, Answer> answers_;
     std::map<GroupId, Index> seen_, compared_; // by the witness
+    Promises::Seen promised_;
     std::deque<Writing> writing_;
     u64 diskFree_ = 0; // when the disk is done with what it has
     u64 lastToken_ = 0;

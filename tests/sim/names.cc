@@ -98,14 +98,22 @@ Task<> Worker::moves(Life life, Arena& arena, bool exchange) {
     client::Metadata& m = life->client.metadata;
     Op op;
     const bool of_dirs = crew_.theme == 1;
-    const Arena::Place from = anyPlace(arena, [of_dirs](InodeId i) { return !of_dirs || i.isDirectory(); });
+    Arena::Place from = anyPlace(arena, [of_dirs](InodeId i) { return !of_dirs || i.isDirectory(); });
     Arena::Place to{world_.random.oneIn(3) ? from.dir : anyDir(arena), anyName(arena), InodeId{}};
     if (exchange || world_.random.oneIn(3)) to = anyPlace(arena, [](InodeId) { return true; });
+    // Somebody is just moving a directory: that into which it goes is moved into it. Each alone is harmless.
+    if (of_dirs && !exchange && arena.moving != 0 && arena.carried.isDirectory() && world_.random.oneIn(2))
+        for (const Arena::Place& p : arena.seen)
+            if (p.inode == arena.target && !p.inode.none()) {
+                from = p;
+                to = {arena.carried, anyName(arena), InodeId{}};
+                break;
+            }
     op.dir = from.dir;
     op.name = from.name;
     op.dir2 = to.dir;
     op.name2 = to.name;
-    arena.target = to.dir;
+    if (exchange) arena.target = to.dir, arena.carried = {};
     const InodeId dir = op.dir, dir2 = op.dir2;
     const std::string name = op.name, name2 = op.name2;
     client::RenameFlags flags;
@@ -136,6 +144,7 @@ Task<> Worker::moves(Life life, Arena& arena, bool exchange) {
     op.kind = exchange ? Kind::kExchange : Kind::kRename;
     const InodeId moved = op.inode;
     const u32 number = invoke(arena, std::move(op));
+    if (!exchange) arena.target = dir2, arena.carried = moved;
     arena.moving++;
     auto reply = co_await m.rename(dir, name, dir2, name2, moved, flags);
     arena.moving--;

@@ -45,15 +45,15 @@ void Network::finishSoon(u32 asker, std::shared_ptr<Call> call, Result<net::Mess
     world_.after(delay(), [this, asker, call, kept] { finish(asker, call, kept); });
 }
 
-void Network::send(u32 from, bool server, const net::Address& to, const net::Message& message,
-                   const std::shared_ptr<Call>& call) {
+void Network::send(u32 from, bool server, const net::Address& to, const net::Message& message, const std::shared_ptr<Call>& call,
+                   u64 late_ns) {
     if (world_.chance(world_.faults.lose)) {
         world_.count("fault message lost");
         world_.tell("net from={} to={} lost", from, to.text);
         return;
     }
     auto letter = std::make_shared<Letter>(Letter{from, server, to.text, copyOf(message), call, false});
-    world_.after(delay(), [this, letter] { deliver(std::move(*letter)); });
+    world_.after(delay() + late_ns, [this, letter] { deliver(std::move(*letter)); });
 }
 
 // A repeat stands for what the caller does when it has heard nothing: what was refused for certain does not
@@ -146,8 +146,8 @@ Task<Result<net::Message>> SimTransport::call(net::Address to, net::Message requ
     co_return std::move(*call->result);
 }
 
-void SimTransport::post(const net::Address& to, const net::Message& message) {
-    if (!closed_ && !to.text.empty()) network_.send(node_, server_, to, message, nullptr);
+void SimTransport::post(const net::Address& to, const net::Message& message, u64 late_ns) {
+    if (!closed_ && !to.text.empty()) network_.send(node_, server_, to, message, nullptr, late_ns);
 }
 
 void SimTransport::close() {

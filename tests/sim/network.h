@@ -64,7 +64,8 @@ private:
         u32 asker = 0;
     };
     // `call` null: nobody waits for an answer.
-    void send(u32 from, bool server, const net::Address& to, const net::Message& message, const std::shared_ptr<Call>& call);
+    void send(u32 from, bool server, const net::Address& to, const net::Message& message, const std::shared_ptr<Call>& call,
+              u64 late_ns = 0);
     void deliver(Letter letter);
     void answered(u32 node, u32 asker, u64 number, Result<net::Message> result);
     void finish(u32 asker, const std::shared_ptr<Call>& call, std::shared_ptr<Result<net::Message>> result);
@@ -87,7 +88,7 @@ public:
         : network_(network), clock_(clock), node_(node), server_(server) {}
     Task<Result<net::Message>> call(net::Address to, net::Message request, u64 limit_ns) override;
     // One way: it may be lost, and nobody hears of it.
-    void post(const net::Address& to, const net::Message& message);
+    void post(const net::Address& to, const net::Message& message, u64 late_ns = 0);
     void close();
     bool closed() const { return closed_; }
 

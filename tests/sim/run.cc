@@ -18,6 +18,7 @@ public:
           cluster_(world_, options.bugs, shape(), policy(), !options.calm && world_.random.oneIn(3)) {}
     ~Run() {
         for (auto& w : workers_) w->end();
+        if (admin_) admin_->die();
         for (auto& m : cluster_.machines) m->crash();
         for (auto& s : cluster_.services) s->crash();
         // Their tasks end by their limits.
@@ -50,6 +51,7 @@ private:
         f.latency = latencies[world_.random.below(4)];
         f.crashes = !world_.random.oneIn(5);
         f.crash_busy = some[world_.random.below(4)];
+        f.late_votes = world_.random.oneIn(3) ? 300 : 0;
         return f;
     }
     Shape shape() {
@@ -195,7 +197,7 @@ private:
             return crew_.stops--,
                    w->stop(world_.random.oneIn(3) ? world_.random.below(3 * kHour) : world_.random.below(8 * kMinute));
         if (!chaos_.crashes) return;
-        const u64 what = world_.random.below(20);
+        const u64 what = world_.random.below(24);
         if (what < 8) return cluster_.crashOne();
         if (what < 10) return cluster_.crashLeader();
         if (what < 11) return cluster_.crashGroup();
@@ -203,9 +205,50 @@ private:
         if (what < 15) return cluster_.cutLeader();
         if (what < 16) return cluster_.stopOne();
         if (what == 17) return cluster_.emptyOne();
+        if (what == 20) return cluster_.fillOne();
+        if (what == 21) return cluster_.flipOne();
+        if (what == 22) return cluster_.cornerOne();
+        if (what == 23) return replaceOne();
         if (what < 17) return cluster_.drifting ? cluster_.jumpWall() : cluster_.stopOne();
         w->crash();
         world_.after(world_.random.below(5 * kSecond), [w] { w->begin(); });
+    }
+
+    // A leader's server, alive, is replaced by one that is new: groups lose the leader that says so to them.
+    void replaceOne() {
+        Machine* old = cluster_.leaderOf(cluster_.anyGroup());
+        if (!old || old->role == registry::ServerRole::kRegistry || replaced_ || cluster_.replicas == 1 || !cluster_.mended())
+            return;
+        replaced_ = true;
+        world_.count("fault server replaced");
+        const Machine& fresh = cluster_.addSpare(*old);
+        world_.tell("{} is to be replaced by {}", old->name, fresh.name);
+        net::CallerLimits limits;
+        admin_ = std::make_shared<ClientLife>(cluster_, ++cluster_.nodes, limits, 0);
+        admin_->self = admin_;
+        admin_->tasks.spawn(replaceServer(*admin_, old->name, fresh.name));
+    }
+    Task<> replaceServer(ClientLife& life, std::string old, std::string fresh) {
+        for (bool started = false; !started && !life.dead;) {
+            auto start = co_await life.client.start(10 * kMinute);
+            started = start.has_value();
+        }
+        for (bool done = false; !done && !life.dead;) {
+            Sleep nap(life.clock, kSecond);
+            co_await nap;
+            registry::GetMap get;
+            auto reply = co_await life.client.metadata.caller().query(kRegistryGroup, get);
+            if (!reply || !reply->map) continue;
+            registry::ReplaceServer replace;
+            for (const registry::ServerRow& row : reply->map->servers) {
+                if (row.name == old) replace.id = row.id;
+                if (row.name == fresh) replace.with = row.id;
+            }
+            if (replace.with.value == 0) continue;
+            auto told = co_await life.client.metadata.caller().mutate(kRegistryGroup, replace);
+            done = told.has_value();
+        }
+        co_return Ok{};
     }
 
     void heal() {
@@ -234,6 +277,8 @@ private:
     std::vector<std::unique_ptr<Worker>> workers_;
     u32 nights_ = 0;
     bool healed_ = false; // no new faults
+    bool replaced_ = false;
+    std::shared_ptr<ClientLife> admin_;
 };
 
 } // namespace
@@ -254,7 +299,15 @@ const std::vector<std::string>& mustHappen() {
                                               "fault crash of a client",
                                               "fault crash while busy",
                                               "fault crash of a leader",
+                                              "fault crash of a voter",
+                                              "fault question for a vote late",
                                               "fault server comes back empty",
+                                              "fault server replaced",
+                                              "fault metadata disk full",
+                                              "groups of a full disk were down",
+                                              "fault flipped byte in a log",
+                                              "damaged log set aside",
+                                              "fault rows lost",
                                               "fault crash while a snapshot is installed",
                                               "fault crash of a whole group",
                                               "fault crash of a majority",

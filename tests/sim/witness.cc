@@ -83,15 +83,10 @@ std::unique_ptr<raft::StateMachine> watch(World& world, Witness& witness, GroupI
     return std::make_unique<Watched>(world, witness, group, store, std::move(machine), std::move(replaying));
 }
 
-void Witness::look(World& world, const raft::Server& server, u64 store, std::map<GroupId, Index>& seen) {
+void Witness::look(World& world, const raft::Server& server, std::map<GroupId, Index>& seen) {
     for (const auto& [id, applied] : server.appliedIndexes()) {
         const raft::Group* group = server.group(id);
         if (!group) continue;
-        if (group->leads()) {
-            auto [leader, _] = leaders.emplace(std::pair(id.value, group->term().value), store);
-            if (leader->second != store)
-                world.fail(fmt::format("group {} has two leaders in term {}", id.value, group->term().value));
-        }
         Index& from = seen[id];
         Index& most = last[id.value];
         for (; from < applied; from.value++) {

@@ -25,7 +25,7 @@ struct Arena {
         InodeId inode;
     };
     std::vector<Place> seen;                                      // names that were there lately
-    InodeId target;                                               // the directory that something was last moved to
+    InodeId target, carried;                                      // the directory that something was last moved to, and what
     u32 moving = 0;                                               // how many are just moving something
     std::optional<std::pair<InodeId, shard::PastEntry>> bringing; // back: the directory and what was there
     void learn(InodeId inode);

@@ -27,6 +27,7 @@ struct Faults {
     bool crashes = false;
     u64 latency = 300 * kMicrosecond; // of a message, at most
     u32 crash_busy = 0;               // of 1000 moments at which a server has just begun something
+    u32 late_votes = 0;               // of 1000 questions for a vote
 };
 
 // How often something happened, over a batch of runs.

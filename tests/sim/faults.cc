@@ -1,0 +1,80 @@
+// Faults that take some doing: disks that are full or damaged, rows that are lost, servers that are replaced.
+#include <algorithm>
+#include "tests/sim/cluster.h"
+
+namespace skua::sim {
+
+void Cluster::fillOne() {
+    Machine& m = *machines[world.random.below(machines.size())];
+    if (!m.up() || m.full != Machine::Full::kNo) return;
+    world.count("fault metadata disk full");
+    const u64 lasts = world.random.between(kSecond, 2 * kMinute);
+    world.tell("{} has a full disk s={}", m.name, lasts / kSecond);
+    m.full = Machine::Full::kRows;
+    m.kv.refuse(true);
+    world.after(world.random.below(20 * kSecond), [&m] {
+        if (m.full == Machine::Full::kRows) m.full = Machine::Full::kLog;
+    });
+    world.after(lasts, [this, &m] { makeRoom(m); });
+}
+
+// Somebody makes room, and starts the process again if it has ended or says that groups of it are down.
+void Cluster::makeRoom(Machine& m) {
+    if (m.full == Machine::Full::kNo) return;
+    m.full = Machine::Full::kNo;
+    m.kv.refuse(false);
+    if (m.up() && m.life->server().anyTrouble()) {
+        world.count("groups of a full disk were down");
+        m.crash();
+    }
+    m.start();
+}
+
+void Cluster::flipOne() {
+    Machine& m = *machines[world.random.below(machines.size())];
+    if (replicas == 1 || !m.up() || !mended() || m.log.empty()) return;
+    world.count("fault flipped byte in a log");
+    fell(m);
+    m.damaged = 1 + world.random.below(m.log.size());
+    world.tell("{} has damage in its log record={} of={}", m.name, m.damaged, m.log.size());
+}
+
+bool Cluster::hasRows(const Machine& m, GroupId group) const {
+    return m.up() && m.life->server().group(group) && !m.life->server().group(group)->needsRows();
+}
+
+void Cluster::cornerOne() {
+    const GroupId group = anyGroup();
+    Machine* leader = leaderOf(group);
+    if (!leader || replicas != 3 || slow || !mended()) return;
+    std::vector<Machine*> others;
+    for (const raft::Member& voter : membersOf(group))
+        if (&machineOf(voter) != leader) others.push_back(&machineOf(voter));
+    Machine *behind = others[world.random.below(2)], *away = others[0] == behind ? others[1] : others[0];
+    const u64 until = world.now() + world.random.between(2 * kSecond, 10 * kSecond);
+    for (const Machine* other : {leader, away}) {
+        network.cut(behind->node, other->node, until);
+        network.cut(other->node, behind->node, until);
+    }
+    const u64 stores[] = {leader->store, behind->store, away->store};
+    world.after(until - world.now(), [=, this] {
+        if (!world.faults.crashes || slow) return;
+        if (leader->store != stores[0] || behind->store != stores[1] || away->store != stores[2]) return;
+        for (const Machine* m : {leader, behind, away})
+            if (!hasRows(*m, group)) return;
+        world.count("fault rows lost");
+        fell(*away, world.random.between(40 * kSecond, 2 * kMinute));
+        fell(*leader, world.random.between(1, kSecond));
+        leader->loseRows(group);
+    });
+}
+
+Machine& Cluster::addSpare(const Machine& like) {
+    const std::string kind = like.name.substr(0, like.name.find('-'));
+    const std::string name = kind + "-" + std::to_string(machines.size());
+    machines.push_back(std::make_unique<Machine>(*this, ++nodes, name, like.role, world.random.next() | 1));
+    machines.back()->start();
+    return *machines.back();
+}
+
+} // namespace skua::sim
