@@ -75,6 +75,10 @@ void Group::probe(Peer& p, Index next) {
 
 void Group::stream(const Member& id, Peer& p) {
     if (p.streaming) return;
+    if (needsRows_) { // a caretaker's rows are nobody's: who needs some waits for another leader
+        PROBE("a caretaker has no rows to give");
+        return;
+    }
     PROBE("a follower needs a snapshot");
     p.streaming = true;
     p.snapshot = applied_;

@@ -75,6 +75,7 @@ suites = {
     "tree": (2, 120, python("tests/tree/*_test.py")),
     "unit": (2, 300 * slow, [(os.path.basename(p), [os.path.abspath(p)]) for p in sorted(glob.glob(build("tests/unit/*_test")))]),
     "sim": (2, 7200 if args.long else 600 * slow, python("tests/sim/*_test.py")),
+    "mutations": (1, 6 * 3600, python("tests/sim/mutations.py") if args.long else []),
     "model": (1, 7200 if args.long else 300, [] if args.sanitized else python("tests/model/*_test.py")),
     "fuzz": (2, 3600 if args.long else 120, [] if args.sanitized else python("tests/fuzz/*_test.py")),
     "cluster": (1, 7200 if args.long else 600 * slow, python("tests/cluster/*_test.py")),

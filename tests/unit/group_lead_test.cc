@@ -379,6 +379,31 @@ TEST_F(GroupTest, ACaretakerLeadsWhenOnlyItsLogHasWhatIsNeeded) {
     EXPECT_TRUE(has(a, "only here"));
 }
 
+TEST_F(GroupTest, ACaretakerGivesNobodyItsRows) {
+    const u32 l = lead(3), behind = other(l), b = other(l, behind);
+    cut.insert({l, behind});
+    propose(l, "before");
+    run(2 * kBeat);
+    crash(b);
+    propose(l, "only here");
+    settle();
+    crash(l);
+    const Index applied = nodes[l].rows.index; // the log on disk begins behind the rows, and the other one's ends before
+    std::erase_if(nodes[l].disk,
+                  [&](auto& r) { return r.kind == GroupRecordKind::kEntry && readEntry(kGroup, *r.payload)->index <= applied; });
+    start(l);
+    step(l, RowsLost{});
+    cut.clear();
+    run(10 * kSecond);
+    EXPECT_TRUE(nodes[l].snapshots.empty()) << "half of them may be gone";
+    start(b);
+    run(10 * kSecond);
+    EXPECT_EQ(leader(), b);
+    EXPECT_TRUE(has(b, "only here"));
+    EXPECT_TRUE(nodes[l].snapshots.empty());
+    EXPECT_FALSE(nodes[b].snapshots.empty());
+}
+
 // --- liveness that the owner keeps ------------------------------------------------------------------------------
 
 TEST_F(GroupTest, AnIdleGroupIsSilentWhileItsOwnerKeepsItAlive) {

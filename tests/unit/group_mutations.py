@@ -44,6 +44,7 @@ MUTATIONS = [
                                     (GROUP, "handedOut_ < std::min(commit_, durable_)", "handedOut_ < commit_")]),
     ("an idle leader does not tell what is committed", [(HEAD, " && p.committed == commit_ && !p.needsRows;", " && !p.needsRows;")]),
     ("who has no rows never stands", [(HEAD, "(fit() || (waits_ >= kCaretakerWaits && !alone()))", "fit()")]),
+    ("a caretaker gives away the rows it has not", [(LEAD, "if (needsRows_) { // a caretaker's", "if (false) { // a caretaker's")]),
     ("who is removed but not yet never stands", [(HEAD, "log_.mayVote(options_.self, commit_)", "members().votes(options_.self)")]),
 ]
 TESTS = ["group_test", "group_lead_test", "group_world_test"]
