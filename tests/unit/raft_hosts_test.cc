@@ -3,6 +3,8 @@
 #include <set>
 #include "core/store/kv_memory.h"
 #include "raft/server.h"
+#include "raft/server_leader.h"
+#include "registry/state.h"
 
 namespace skua::raft {
 namespace {
@@ -60,7 +62,11 @@ protected:
         o.store = storeOf(i);
         o.process = ++lives;
         h.leads = 0;
-        h.server = std::make_unique<Server>(h.kv, [&h](GroupId) { return std::make_unique<Appender>(h.leads); }, std::move(o));
+        auto machine = [&h](GroupId g) -> std::unique_ptr<StateMachine> {
+            if (g == kRegistryGroup) return std::make_unique<registry::Registry>();
+            return std::make_unique<Appender>(h.leads);
+        };
+        h.server = std::make_unique<Server>(h.kv, machine, std::move(o));
         for (const auto& r : h.log) h.server->recover(r.kind, r.group, r.payload);
         h.server->begin(now(), h.out);
     }
@@ -76,8 +82,9 @@ protected:
         const auto off = ahead.find(host);
         return {Monotonic{clock}, Wall{1'700'000'000 * kSecond + clock + (off == ahead.end() ? 0 : off->second)}};
     }
-    void format(GroupId group) {
+    void format(GroupId group, std::string config = {}) {
         Format f;
+        f.config.value = std::move(config);
         f.cluster = ClusterId{1};
         f.group = group;
         f.made = Wall{5};
@@ -209,6 +216,81 @@ TEST_F(Hosts, WhatWasAcknowledgedOutlivesTheLeaderOnce) {
     start(l);
     run(2 * kSecond);
     EXPECT_EQ(hosts[l].kv.get(std::string("\0\2\0\0all", 7)), "a;b;");
+}
+// The registry's own changes: a registration raises an incarnation, so a second one would show.
+TEST_F(Hosts, ARegistrationHappensOnceWhetherTheOldLeaderHearsOfItOrTheNewOneOrBoth) {
+    registry::RegistryConfig config;
+    config.shards = 1;
+    config.replicas = 3;
+    format(kRegistryGroup, wire::encode(config));
+    run(3 * kSecond);
+    auto registers = [&](u32 host, u64 request) {
+        registry::Register r;
+        r.name = "blocks-0";
+        r.role = registry::ServerRole::kBlocks;
+        const u64 token = ask(host, wire::encode(registry::Request{r}), request, kRegistryGroup);
+        settle();
+        return token;
+    };
+    auto heard = [&](u32 host, u64 token) {
+        registry::Register::Reply reply;
+        EXPECT_TRUE(wire::decode(answer(host, token), reply)) << answer(host, token);
+        return reply;
+    };
+    auto incarnation = [&](u32 host) { // as its rows have it
+        const store::Prefixed rows(hosts[host].kv, prefixOf(kRegistryGroup));
+        u64 found = 0;
+        registry::Servers::scan(rows, registry::Servers::All{}, [&](const auto&, const registry::ServerRow& row) {
+            if (row.name == "blocks-0") found = row.incarnation.value;
+            return true;
+        });
+        return found;
+    };
+    // The old one did it and answered; the answer was lost, and so is the leader.
+    const u32 first = leader(kRegistryGroup);
+    ASSERT_NE(first, 0u);
+    const auto said = heard(first, registers(first, 1));
+    EXPECT_EQ(said.incarnation, Incarnation{1});
+    crash(first);
+    run(3 * kSecond);
+    const u32 second = leader(kRegistryGroup);
+    ASSERT_NE(second, 0u);
+    const u64 again = registers(second, 1);
+    EXPECT_EQ(answer(second, again), wire::encode(said)) << "the same answer, the map's version too";
+    EXPECT_EQ(incarnation(second), 1u);
+    start(first);
+    run(2 * kSecond);
+
+    // The old one has it in its log only, the new one does it; then the old one's entry is nobody's.
+    cutOff(second);
+    const u64 old = registers(second, 2);
+    EXPECT_EQ(answer(second, old), "none");
+    run(3 * kSecond);
+    const u32 third = leader(kRegistryGroup);
+    ASSERT_NE(third, second);
+    const auto now_said = heard(third, registers(third, 2));
+    EXPECT_EQ(now_said.incarnation, Incarnation{2});
+    cut.clear();
+    run(2 * kSecond);
+    EXPECT_EQ(answer(second, old), "lost") << "not known here: to be asked where the leader is";
+    EXPECT_EQ(answer(second, registers(second, 2)), "NotLeader");
+    EXPECT_EQ(heard(third, registers(third, 2)).version, now_said.version);
+
+    // The old one's entry reaches a follower, which leads next: the request came with the log, and comes again.
+    const u32 last = leader(kRegistryGroup);
+    for (u32 h = 1; h <= 3; h++)
+        if (h != last) cut.insert({h, last});
+    const u64 unheard = registers(last, 3);
+    EXPECT_EQ(answer(last, unheard), "none");
+    cutOff(last);
+    run(3 * kSecond);
+    const u32 heir = leader(kRegistryGroup);
+    ASSERT_NE(heir, last);
+    EXPECT_EQ(incarnation(heir), 3u) << "it was in the log of the new one";
+    EXPECT_EQ(heard(heir, registers(heir, 3)).incarnation, Incarnation{3});
+    cut.clear();
+    run(2 * kSecond);
+    for (u32 h = 1; h <= 3; h++) EXPECT_EQ(incarnation(h), 3u);
 }
 TEST_F(Hosts, AClockThatIsFarFromMostOthersEndsNothing) {
     format(group);
