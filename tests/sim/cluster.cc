@@ -191,10 +191,11 @@ void Cluster::fell(Process& process, u64 back) {
     if (!process.up()) return;
     world.count("fault crash of " + process.name.substr(0, process.name.find('-')));
     process.crash();
-    if (back == 0)
+    if (back == 0) {
         back = world.random.oneIn(4) ? world.random.between(5 * kSecond, 40 * kSecond)
                                      : world.random.between(kMillisecond, 3 * kSecond);
-    if (world.random.oneIn(20)) back = world.random.between(kMinute, 10 * kMinute);
+        if (world.random.oneIn(20)) back = world.random.between(kMinute, 10 * kMinute);
+    }
     world.after(back, [&process] { process.start(); });
 }
 
