@@ -228,6 +228,12 @@ u64 Cluster::lateVote() {
     return world.random.below(3 * pace * raft::ServerOptions().election_ns);
 }
 
+u64 Cluster::lateOffer() {
+    if (!world.chance(world.faults.late_votes)) return 0;
+    world.count("fault offer of rows late");
+    return world.random.below(5 * kSecond);
+}
+
 bool Cluster::fellInstalling(Machine& machine) {
     if (!world.faults.crashes || !world.random.oneIn(8)) return false;
     world.count("fault crash while a snapshot is installed");

@@ -31,7 +31,8 @@ struct Cluster {
     void busy(BlockModel& service);
     // It has begun to write a vote, which takes so long: perhaps it dies right after, and is back at once.
     void voted(Machine& machine, u64 takes);
-    u64 lateVote(); // how much longer than others a question for a vote takes: elections go wrong by it
+    u64 lateVote();  // how much longer than others a question for a vote takes: elections go wrong by it
+    u64 lateOffer(); // the same of an offer of rows: who gets it may have caught up meanwhile
     // The rows of a snapshot are flushed there, and the log does not know it yet.
     bool fellInstalling(Machine& machine);
     void crashLeader();

@@ -303,10 +303,13 @@ void Host::post(const raft::Effects::Frame& frame) {
         machine_.cluster.promises.sent(world_, m, *server_, machine_.disk);
         asks = asks || std::holds_alternative<raft::AskVote>(m.body);
     }
+    bool offers = false;
+    for (const raft::SnapshotMessage& m : said.snapshots) offers = offers || std::holds_alternative<raft::OfferRows>(m.body);
     net::Message message;
     message.kind = net::Kind::kRaft;
     message.body = frame.body;
-    transport_.post(addressOf(frame.to), message, asks ? machine_.cluster.lateVote() : 0);
+    Cluster& cluster = machine_.cluster;
+    transport_.post(addressOf(frame.to), message, asks ? cluster.lateVote() : offers ? cluster.lateOffer() : 0);
 }
 
 void Host::writeDone() {

@@ -30,7 +30,7 @@ MUTATIONS = [
     ("truncate committed entries", [(GROUP, "while (known < entries.size() && log_.has", "while (false && log_.has"), (GROUP, "if (keep < commit_) return;", ""),
                                     (GROUP, "    CHECK(i >= commit_);\n", ""), (GROUP, "CHECK(commit_ <= log_.last() && durable_ <= log_.last() && handedOut_ <= commit_);", "")], None),
     ("install an older snapshot", [(GROUP, "if (s.base.index <= commit_ && !(needsRows_ && s.base.index >= handedOut_)) {", "if (false) {"),
-                                   (GROUP, "if (base.index <= commit_ && base.index < log_.base().index) return;", ""), (GROUP, "if (base.index <= commit_ || leads()) return;", "if (leads()) return;")], None),
+                                   (GROUP, "if (base.index <= commit_ && base.index < log_.base().index) return;", ""), (GROUP, "if (base.index <= commit_ || leads()) return;", "if (leads()) return;")], "group_lead_test:GroupTest.AnOlderSnapshotIsRefused"),
     ("apply twice after a restart", [(GROUP, "handedOut_(rows.index),", "handedOut_(log_.has(rows.index) ? Index{rows.index.value - 1} : rows.index),")], None),
     ("drop an entry's lock early", [("cdc/ops/rename.cc", "case 2: if (!changesParent(t, op)) return Skip{};", "case 2: if (!changesParent(t, op)) return unlockEntry(op.to_dir, op.to_name);")], None),
     ("two directory moves at once", [("cdc/state.cc", "if (moveHolder(r) != id) {", "if (false) {")], None),

@@ -74,6 +74,14 @@ void Promises::leads(World& world, const raft::Group& group, u32 id) {
 void Promises::look(World& world, const raft::Server& server, u64 store, Monotonic now, Seen& seen) {
     for (const auto& [group_id, _] : server.appliedIndexes()) {
         const raft::Group* group = server.group(group_id);
+        if (group) {
+            const std::pair has{group->committed(), group->applied()};
+            auto& had = seen.had[group_id];
+            if (has.first < had.first || has.second < had.second)
+                world.fail(fmt::format("group {} goes back: committed={} applied={}, and had {} and {}", group_id.value,
+                                       has.first.value, has.second.value, had.first.value, had.second.value));
+            had = has;
+        }
         if (!group || !group->leads()) {
             seen.led.erase(group_id);
             continue;

@@ -3,6 +3,7 @@
 //   votes     a store votes for one in a term, in all its lives; the vote is on its disk before anybody hears of it
 //   acks      the very entry that a follower acknowledges is on its disk
 //   commits   a leader counts only entries of its own term
+//   progress  what is committed or applied here stays so, while the process lives
 //   leaders   who leads a term has all that leaders of earlier terms had committed by then
 //   leases    who might read by its lease is the last who could have committed anything
 //
@@ -42,6 +43,7 @@ public:
             bool needed_rows = false;
         };
         std::map<GroupId, Led> led;
+        std::map<GroupId, std::pair<Index, Index>> had; // committed, applied
     };
 
     // It leaves the process now.

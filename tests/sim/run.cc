@@ -301,6 +301,7 @@ const std::vector<std::string>& mustHappen() {
                                               "fault crash of a leader",
                                               "fault crash of a voter",
                                               "fault question for a vote late",
+                                              "fault offer of rows late",
                                               "fault server comes back empty",
                                               "fault server replaced",
                                               "fault metadata disk full",
