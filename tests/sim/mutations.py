@@ -33,8 +33,8 @@ MUTATIONS = [
                                    (GROUP, "if (base.index <= commit_ && base.index < log_.base().index) return;", ""), (GROUP, "if (base.index <= commit_ || leads()) return;", "if (leads()) return;")], "group_lead_test:GroupTest.AnOlderSnapshotIsRefused"),
     ("apply twice after a restart", [(GROUP, "handedOut_(rows.index),", "handedOut_(log_.has(rows.index) ? Index{rows.index.value - 1} : rows.index),")], None),
     ("drop an entry's lock early", [("cdc/ops/rename.cc", "case 2: if (!changesParent(t, op)) return Skip{};", "case 2: if (!changesParent(t, op)) return unlockEntry(op.to_dir, op.to_name);")], None),
-    ("two directory moves at once", [("cdc/state.cc", "if (moveHolder(r) != id) {", "if (false) {")], None),
-    ("erase while the reservation lives", [("shard/contents_blocks.cc", "b.reservation.value > last || Reservations::has(r.rows, {b.reservation})", "b.reservation.value > last")], None),
+    ("two directory moves at once", [("cdc/state.cc", "if (moveHolder(r) != id) {", "if (false) {")], "cdc_test:CoordinatorTest.DirectoriesAreMovedOneAtATime"),
+    ("erase while the reservation lives", [("shard/contents_blocks.cc", "b.reservation.value > last || Reservations::has(r.rows, {b.reservation})", "b.reservation.value > last")], "shard_content_test:ShardContent.FateIsKeepWhileTheReservationLives"),
 ]
 TREE = ("Makefile", "tests/tests.mk", "tools", "core", "raft", "registry", "shard", "cdc", "blocks", "client", "fuse", "tests/sim", "tests/unit")
 
