@@ -78,7 +78,7 @@ suites = {
     "mutations": (1, 6 * 3600, python("tests/sim/mutations.py") if args.long else []),
     "model": (1, 7200 if args.long else 300, [] if args.sanitized else python("tests/model/*_test.py")),
     "fuzz": (2, 3600 if args.long else 120, [] if args.sanitized else python("tests/fuzz/*_test.py")),
-    "cluster": (1, 7200 if args.long else 600 * slow, python("tests/cluster/*_test.py")),
+    "cluster": (1, 7200 if args.long else 600 * slow, python("tests/cluster/*_test.py") + (python("tests/cluster/*_long.py") if args.long else [])),
     "posix": (1, 3600 if args.long else 420 * slow, python("tests/posix/*_test.py")),
 }
 chosen = args.suites.replace(",", " ").split() if args.suites else list(suites)

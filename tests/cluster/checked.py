@@ -1,23 +1,26 @@
 """A checked workload for tests with faults: Worker writes, replaces, renames and deletes files of a directory of its own and
 remembers what was acknowledged; check() finds every acknowledged operation there, once, and uncertain ones whole or absent."""
-import random, subprocess, threading
+import random, subprocess, threading, time
 
 
 class Worker(threading.Thread):
     """Writes, replaces, renames and deletes files of its own directory, and remembers what was acknowledged."""
 
-    def __init__(self, cluster, number):
+    def __init__(self, cluster, number, known=None):
         super().__init__()
         self.c, self.number, self.rng = cluster, number, random.Random(number)
         self.dir = f"/w{number}"
-        self.known = {}         # name -> the possible contents: one if acknowledged, several if uncertain; None is absent
-        self.stop, self.done, self.uncertain = False, 0, 0
+        self.known = {} if known is None else known     # name -> the possible contents: one if acknowledged, several if uncertain; None is absent
+        self.stop, self.done, self.uncertain, self.longest = False, 0, 0, 0.0
 
     def attempt(self, *command, input=None):
+        started = time.monotonic()
         try:
             return self.c.skua(*command, input=input, check=False, timeout=150).returncode == 0
         except subprocess.TimeoutExpired:
             return False
+        finally:
+            self.longest = max(self.longest, time.monotonic() - started)
 
     def run(self):
         while not self.stop:
