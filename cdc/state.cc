@@ -71,6 +71,8 @@ raft::StateMachine::Class Coordinator::classify(std::string_view body) const {
     return std::holds_alternative<Pending>(request) ? Class::kQuery : Class::kCommand;
 }
 
+bool Coordinator::frees(std::string_view body) const { return !body.empty() && static_cast<u8>(body[0]) == RemoveDir::kTag; }
+
 Result<> Coordinator::admit(const store::Reader&, raft::Time, const raft::Command& c) {
     Request request;
     if (!wire::decode(c.body, request)) return Error(Code::Invalid, "the request does not decode");

@@ -31,6 +31,7 @@ inline constexpr u32 kMaxDepth = 4096; // of a walk: paths have at most 4,096 by
 class Coordinator final : public raft::StateMachine {
 public:
     Class classify(std::string_view body) const override;
+    bool frees(std::string_view body) const override;
     Result<> admit(const store::Reader& r, raft::Time now, const raft::Command& c) override;
     void apply(store::Transaction& t, raft::Time now, const raft::Command& c, raft::Outcome& out) override;
     std::optional<raft::Answer> query(const store::Reader& r, raft::Time now, const raft::Command& c, bool last) override;

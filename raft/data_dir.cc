@@ -47,7 +47,9 @@ Result<DataDir> DataDir::open(const std::string& path, const std::string& kind, 
         return Error(Code::Busy, path + " is in use by process " + std::string(pid).substr(0, std::string(pid).find('\n')));
     }
     const std::string pid = std::to_string(getpid()) + "\n";
-    if (ftruncate(lock, 0) != 0 || pwrite(lock, pid.data(), pid.size(), 0) < 0) return problem(lock_path, std::strerror(errno));
+    // Over what is there: on a full disk a new block cannot be had.
+    if (pwrite(lock, pid.data(), pid.size(), 0) < 0 || ftruncate(lock, static_cast<off_t>(pid.size())) != 0)
+        return problem(lock_path, std::strerror(errno));
 
     const std::string format_path = path + "/FORMAT";
     if (!std::filesystem::exists(format_path)) {

@@ -18,6 +18,8 @@ public:
     const std::string& path() const { return path_; }
     std::string logPath() const { return path_ + "/log"; }
     std::string rowsPath() const { return path_ + "/rows"; }
+    // Room that is given up where there is no other (room_watch.h).
+    std::string reservePath() const { return path_ + "/reserve"; }
     u64 logId() const { return log_; }
     // What is there is not to be relied on: it goes to suspect/ (what was there goes for good), and this is an empty
     // folder with a new store id, which promised nothing. Nobody may have its files open.

@@ -60,7 +60,8 @@ struct HostStatus {
         u64 log_bytes = 0, rows_flushed = 0;
         Member self;      // server 0: it is in no group yet
         std::string name; // "shard-0"
-        FIELDS(groups, log_bytes, rows_flushed, self, name)
+        bool low = false; // its disk has little room
+        FIELDS(groups, log_bytes, rows_flushed, self, name, low)
     };
 };
 

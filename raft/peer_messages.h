@@ -74,8 +74,9 @@ struct PeerFrame {
     std::optional<Beat> beat;
     std::optional<Heard> heard;
     std::vector<SnapshotMessage> snapshots;
-    Wall wall; // the sender's clock
-    FIELDS(from, messages, beat, heard, snapshots, wall)
+    Wall wall;        // the sender's clock
+    bool low = false; // its disk has little room
+    FIELDS(from, messages, beat, heard, snapshots, wall, low)
 };
 
 u64 hashOf(const std::vector<Led>& pairs);

@@ -16,7 +16,7 @@ namespace skua::raft {
 namespace {
 
 Error fileError(const std::string& path, const char* what) {
-    const Code code = errno == ENOSPC ? Code::NoSpace : Code::Io;
+    const Code code = errno == ENOSPC || errno == EDQUOT ? Code::NoSpace : Code::Io;
     return Error(code, path + ": " + what + ": " + std::strerror(errno));
 }
 
@@ -24,6 +24,17 @@ void syncDirectory(const std::string& dir) {
     const int fd = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return;
     (void)fsync(fd);
+    ::close(fd);
+}
+
+void giveBackTail(const std::string& path, std::string_view bytes) {
+    const std::size_t last = bytes.find_last_not_of('\0');
+    const std::size_t used = last == std::string_view::npos ? 0 : (last / kLogPage + 1) * kLogPage;
+    if (used >= bytes.size()) return;
+    const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    if (fd < 0) return;
+    (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(used),
+                    static_cast<off_t>(bytes.size() - used));
     ::close(fd);
 }
 
@@ -44,10 +55,11 @@ std::string SegmentLog::pathOf(u64 segment) const {
     return dir_ + "/" + name;
 }
 
-// Every block written once: overwriting later changes nothing but data.
+// Every block written once: overwriting later changes nothing but data. A spare file has its blocks already.
 Result<int> SegmentLog::makeSegment(const std::string& path) const {
     const std::string temporary = path + ".new";
-    int fd = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    (void)std::rename(sparePath().c_str(), temporary.c_str()); // if there is one
+    int fd = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) return fileError(temporary, "cannot make it");
     auto give_up = [&](const char* what) {
         Error e = fileError(temporary, what);
@@ -55,8 +67,10 @@ Result<int> SegmentLog::makeSegment(const std::string& path) const {
         ::unlink(temporary.c_str());
         return e;
     };
-    if (posix_fallocate(fd, 0, static_cast<off_t>(options_.segment_bytes)) != 0) {
-        errno = ENOSPC;
+    const int refused = options_.allocate ? options_.allocate(fd, options_.segment_bytes)
+                                          : posix_fallocate(fd, 0, static_cast<off_t>(options_.segment_bytes));
+    if (refused != 0) {
+        errno = refused;
         return give_up("cannot allocate it");
     }
     const std::size_t chunk = std::min<std::size_t>(options_.segment_bytes, 4u << 20);
@@ -64,6 +78,7 @@ Result<int> SegmentLog::makeSegment(const std::string& path) const {
     std::memset(zeros.data(), 0, chunk);
     for (u64 at = 0; at < options_.segment_bytes; at += chunk) {
         const std::size_t n = std::min<std::size_t>(chunk, options_.segment_bytes - at);
+        errno = ENOSPC; // of a short write
         if (pwrite(fd, zeros.data(), n, static_cast<off_t>(at)) != static_cast<ssize_t>(n)) return give_up("cannot fill it");
     }
     if (fdatasync(fd) != 0) return give_up("cannot sync it");
@@ -128,9 +143,23 @@ Result<std::unique_ptr<SegmentLog>> SegmentLog::open(Ring& ring, Offload& offloa
     log->lastWrite_ = log->durable_ = log->marked_ = scan.last_write;
     const u64 next = numbers.empty() ? 1 : numbers.back() + 1;
     if (!scan.corrupt) {
-        TRY(const int fd, log->makeSegment(log->pathOf(next)));
-        log->fd_ = fd;
-        log->segment_ = next;
+        auto made = log->makeSegment(log->pathOf(next));
+        if (!made && made.code() == Code::NoSpace) {
+            // Nothing is appended to old ones any more: what they have behind their last record is room.
+            for (const SegmentBytes& s : segments) giveBackTail(log->pathOf(s.number), s.bytes);
+            made = log->makeSegment(log->pathOf(next));
+        }
+        if (!made && made.code() != Code::NoSpace) return made.error();
+        if (made) {
+            log->fd_ = *made;
+            log->segment_ = next;
+        } else { // the first append waits for room
+            log->segment_ = next - 1;
+            log->at_ = log->options_.segment_bytes;
+            log->cramped_ = true;
+            log::error("log has no room for a first segment why=\"{}\"", made.error().message());
+            log->tasks_.spawn(log->prepareNext());
+        }
     } else {
         log->failed_ = true; // nothing is appended behind damage: a human looks first
     }
@@ -146,14 +175,35 @@ SegmentLog::~SegmentLog() {
 Task<> SegmentLog::prepareNext() {
     preparing_ = true;
     const std::string path = pathOf(segment_ + 1);
-    Result<int> made = 0;
-    auto job = offload_.run([&] { made = makeSegment(path); });
-    co_await job;
+    while (!closing_ && nextFd_ < 0) {
+        Result<int> made = 0;
+        auto job = offload_.run([&] { made = makeSegment(path); });
+        co_await job;
+        if (made) {
+            nextFd_ = *made;
+            cramped_ = false;
+        } else if (made.code() != Code::NoSpace) {
+            log::error("log segment={} failed why=\"{}\"", path, made.error().message());
+            break;
+        } else {
+            if (!std::exchange(cramped_, true) && (said_.value == 0 || ring_.now().value >= said_.value + kMinute)) {
+                said_ = ring_.now();
+                log::error("log has no room, it goes on to the end of its segment why=\"{}\"", made.error().message());
+            }
+            auto room = room_.wait(ring_, kLogRoomRetryNs);
+            (void)co_await room;
+        }
+    }
     preparing_ = false;
-    if (made) nextFd_ = *made;
-    else log::error("log segment={} failed why=\"{}\"", path, made.error().message());
     prepared_.pulse();
     co_return Ok{};
+}
+
+Task<> SegmentLog::settled() {
+    closing_ = true;
+    room_.pulse();
+    auto done = co_await tasks_.all();
+    co_return done;
 }
 
 Task<Result<>> SegmentLog::nextSegment() {
@@ -163,8 +213,10 @@ Task<Result<>> SegmentLog::nextSegment() {
         (void)co_await ready;
     }
     if (nextFd_ < 0) co_return Error(Code::NoSpace, "the log in " + dir_ + " cannot grow");
-    closed_.insert(segment_);
-    retired_.push_back(fd_);
+    if (fd_ >= 0) {
+        closed_.insert(segment_);
+        retired_.push_back(fd_);
+    }
     fd_ = nextFd_;
     nextFd_ = -1;
     segment_++;
@@ -266,7 +318,7 @@ Task<Result<>> SegmentLog::markSynced() {
 }
 
 Task<Result<>> SegmentLog::begin() {
-    if (at_ != 0 && durable_ >= beganAt_) co_return Ok{};
+    if (fd_ >= 0 && at_ != 0 && durable_ >= beganAt_) co_return Ok{};
     std::vector<RecordToWrite> nothing;
     auto done = co_await append(std::move(nothing));
     co_return done;
@@ -277,9 +329,13 @@ std::vector<u64> SegmentLog::closedSegments() const { return {closed_.begin(), c
 void SegmentLog::drop(const std::vector<u64>& segments) {
     for (u64 s : segments) {
         if (!closed_.erase(s)) continue;
+        // Where there is no room, its blocks are those of the next one.
+        if (cramped_ && ::access(sparePath().c_str(), F_OK) != 0 && std::rename(pathOf(s).c_str(), sparePath().c_str()) == 0)
+            continue;
         if (::unlink(pathOf(s).c_str()) != 0)
             log::warn("log segment={} cannot be removed why=\"{}\"", pathOf(s), std::strerror(errno));
     }
+    room_.pulse();
 }
 
 } // namespace skua::raft

@@ -6,7 +6,12 @@
 // Several appends may be under way; each is one write with one fdatasync, and durability counts in order.
 // Segments are made whole ahead of need (written once with zeros, so that an append changes no metadata of
 // the file system). A start never writes into an old segment: it begins a new one, which cuts what was torn.
-// An append that fails leaves the log closed: every later one fails too (the process ends and starts anew).
+// An append that fails leaves the log closed: every later one fails too (the process ends and starts anew; a write or
+// fdatasync that failed is never tried again as if the pages were still there).
+//
+// Only a new segment needs room. Without any the log goes on to the end of the segment it has (cramped()), then an
+// append waits, with nothing written and nothing durable, until there is room: full(). Segments that are dropped while it is
+// cramped are used again.
 // Belongs to the ring's thread.
 #pragma once
 
@@ -28,7 +33,10 @@ struct SegmentLogOptions {
     u64 log_id = 0; // drawn when the store was made
     // What a group may never forget, for the head of a segment: an encoded VoteRow.
     std::function<std::string(GroupId)> state;
+    // Gives a new file its blocks; 0 or an errno. For tests; none: posix_fallocate.
+    std::function<int(int fd, u64 bytes)> allocate;
 };
+inline constexpr u64 kLogRoomRetryNs = 1 * kSecond;
 
 class SegmentLog {
 public:
@@ -36,8 +44,8 @@ public:
     // trouble() and suspects() say what was damaged.
     static Result<std::unique_ptr<SegmentLog>> open(Ring& ring, Offload& offload, std::string dir, SegmentLogOptions options,
                                                     const std::function<void(const Record&)>& visit);
-    // Nothing is under way any more; before it is destroyed.
-    Task<> settled() { return tasks_.all(); }
+    // Nothing is under way any more; before it is destroyed. What waits for room fails.
+    Task<> settled();
     ~SegmentLog();
     SegmentLog(const SegmentLog&) = delete;
 
@@ -50,6 +58,10 @@ public:
     Task<Result<>> markSynced();
     bool wantsMark() const { return marked_ < durable_ && underWay_ == 0; }
 
+    // No room for another segment. full(): nor is there much left of this one; give it nothing more.
+    bool cramped() const { return cramped_; }
+    bool full() const { return cramped_ && nextFd_ < 0 && at_ > options_.segment_bytes / 8 * 5; }
+
     // Segments that nothing is appended to any more; may be dropped once all their entries' rows are flushed.
     std::vector<u64> closedSegments() const;
     // The segment that is written now begins with every group's vote, durably: the closed ones may go, as far as that goes.
@@ -61,6 +73,7 @@ private:
     SegmentLog(Ring& ring, Offload& offload, std::string dir, SegmentLogOptions options)
         : ring_(ring), offload_(offload), dir_(std::move(dir)), options_(options) {}
     std::string pathOf(u64 segment) const;
+    std::string sparePath() const { return dir_ + "/spare.new"; }
     Result<int> makeSegment(const std::string& path) const; // blocking: laid out, synced, open; the fd
     Task<Result<>> nextSegment();
     Task<> prepareNext();
@@ -78,12 +91,13 @@ private:
     std::set<u64> closed_;
     u64 segment_ = 0, at_ = 0; // the current file, and where the next write goes
     int fd_ = -1, nextFd_ = -1;
-    bool preparing_ = false, failed_ = false, first_ = true;
+    bool preparing_ = false, failed_ = false, first_ = true, cramped_ = false, closing_ = false;
     std::vector<int> retired_; // fds that writes may still be under way on
     u64 lastWrite_ = 0, durable_ = 0, marked_ = 0, underWay_ = 0;
-    std::set<u64> done_; // above durable_
-    Event changed_, prepared_;
-    Semaphore laying_{1}; // one at a time takes its place in the log
+    std::set<u64> done_;              // above durable_
+    Monotonic said_;                  // that there is no room
+    Event changed_, prepared_, room_; // room_: a segment was dropped
+    Semaphore laying_{1};             // one at a time takes its place in the log
     TaskGroup tasks_;
 };
 

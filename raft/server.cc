@@ -64,6 +64,8 @@ void Server::openGroup(Moment now, Replica& g, const Member& self, GroupLog log,
     o.own_heartbeats = false;
     g.group = std::make_unique<Group>(o, g.past.vote(), std::move(log), rows, needs_rows, now);
     g.past = GroupPast(g.id);
+    g.unapplied.clear();
+    g.mayLead = true;
 }
 
 void Server::reply(u64 token, Age age, Error error, std::string body, Effects& out) {
@@ -250,6 +252,10 @@ void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&
     }
     if (inLog_ >= kMaxInLog || inLogBytes_ >= kMaxInLogBytes)
         return reply(token, time.age, Error(Code::Busy, "the log has too much to do"), {}, out);
+    if (!from_server && fewHaveRoom(g) && !g.machine->frees(request.body.value)) {
+        const char* why = "the disks of the metadata servers are almost full; delete something, or make room there";
+        return reply(token, time.age, Error(Code::NoSpace, why), {}, out);
+    }
     if (auto ok = g.machine->admit(*g.rows, time, command); !ok) return reply(token, time.age, ok.error(), {}, out);
     Entry entry;
     entry.kind = EntryKind::kCommand;
@@ -300,6 +306,7 @@ void Server::hostRequest(Moment now, u64 token, std::string_view body, Effects& 
         status.groups = this->status(now);
         status.self = {self_.server, options_.store};
         status.name = options_.name;
+        status.low = low_;
         out.host_replies.push_back({token, wire::encode(status)});
         return;
     }
@@ -323,6 +330,7 @@ Error Server::moveLeader(Moment now, const MoveLeader& move, Effects& out) {
     Replica* g = find(move.group);
     if (!g || !g->group) return {Code::Unavailable, "the group is not here"};
     if (!g->leading) return Error::notLeader(g->group->leader().server);
+    if (knownLow(move.to.server)) return {Code::NoSpace, "that server's disk is almost full: it shall lead nothing"};
     return step(now, *g, Transfer{move.to}, out);
 }
 
@@ -383,6 +391,7 @@ void Server::tick(Moment now, Effects& out) {
         // Rows have not changed since they were asked last: only those go whose time is up, the oldest first.
         if (!g->parked.empty() && now.monotonic >= g->parked.front().until) retryParked(now, *g, out);
     }
+    roomTick(now, out);
     beat(now);
     compareClocks(now);
     snapshotsTick(now, out);
@@ -413,10 +422,10 @@ std::map<GroupId, Index> Server::appliedIndexes() const {
     return all;
 }
 
-std::map<GroupId, Index> Server::lastIndexes() const {
+std::map<GroupId, Index> Server::durableIndexes() const {
     std::map<GroupId, Index> all;
     for (const auto& [id, g] : groups_)
-        if (g->group) all[id] = g->group->log().last();
+        if (g->group) all[id] = g->group->durable();
     return all;
 }
 

@@ -125,6 +125,10 @@ public:
     void frame(Moment now, std::string_view body, Effects& out);
     void rowsFlushed(Moment now, u64 number, Effects& out);
     void tick(Moment now, Effects& out);
+    // This process's disk has little room, or has room again. With little it hands its groups to members that have more
+    // (server_room.cc); where most of a group's voters have little, only what frees space is taken.
+    void setLow(bool low) { low_ = low; }
+    bool low() const { return low_; }
     // Gives what was gathered to the log as one write, unless `most_writes` are under way, and what there is for
     // other hosts, a frame each.
     void flush(Moment now, Effects& out, u64 most_writes = 2);
@@ -133,8 +137,8 @@ public:
     std::map<GroupId, Index> appliedIndexes() const;
     // What the log has to keep for a group whatever was applied; for the head of a segment.
     std::string voteRow(GroupId group) const;
-    // Everything that the log has now; once all of it is applied and the rows are flushed, it may go.
-    std::map<GroupId, Index> lastIndexes() const;
+    // Everything that is durable in the log now; once all of it is applied and the rows are flushed, it may go.
+    std::map<GroupId, Index> durableIndexes() const;
     bool applied(const std::map<GroupId, Index>& indexes) const;
     bool leads(GroupId group) const;
     std::size_t ledGroups() const;
@@ -164,6 +168,9 @@ private:
         std::unique_ptr<Group> group;         // null: not made yet, or down
         u64 durable = 0;                      // of the group's writes
         std::vector<GroupEffects::Send> held; // for a write
+        std::deque<Entry> unapplied;          // committed; the rows take nothing for want of room
+        bool mayLead = true;                  // as the group was told
+        Monotonic handedAt;                   // it was told to hand over
         bool leading = false;                 // in term `led`: the machine was told
         Term led;
         Monotonic appliedAt, ledAt;           // something happened; the machine's lead() was called
@@ -223,6 +230,11 @@ private:
     void compareClocks(Moment now);
     void beaten(Moment now, const Member& from, const Beat& beat, Effects& out);
     void renewed(Moment now, const Member& from, const Heard& heard, Effects& out);
+    // room (server_room.cc)
+    void roomTick(Moment now, Effects& out);
+    bool knownLow(ServerId server) const;
+    bool fewHaveRoom(const Replica& g) const;
+    Member roomy(Moment now, const Replica& g) const;
     // snapshots (server_snapshot.cc)
     void offerRows(Moment now, Replica& g, const Member& to);
     void snapshotMessage(Moment now, SnapshotMessage& m, Effects& out);
@@ -242,7 +254,8 @@ private:
     void wait(Replica& g, std::pair<ClientId, RequestId> key, u64 token, Age age, Effects& out);
     // applying (server_apply.cc)
     void stopGroup(Replica& g, std::string why, Effects* out);
-    void apply(Replica& g, const Entry& entry, Effects& out);
+    void applyDue(Replica& g, Effects& out);
+    bool apply(Replica& g, const Entry& entry, Effects& out); // false: not done; the group is down, or it is tried again
     void applyCommand(Replica& g, store::Transaction& t, const Entry& entry, Outcome& outcome, bool& keep);
     void remember(store::Transaction& t, const Entry& entry, const Answer* answer);
     void forgetOld(Replica& g, store::Transaction& t, Age now);
@@ -265,9 +278,11 @@ private:
     struct HostClock {
         Monotonic at;
         u64 off_ns = 0; // from ours
+        bool low = false;
     };
     std::map<ServerId, HostClock> walls_;
     bool clocksAgree_ = true;
+    bool low_ = false;
     std::map<u64, Sending> sending_; // by number
     std::map<GroupId, Installation> installing_;
     u64 lastFlush_ = 0;

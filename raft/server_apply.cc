@@ -117,9 +117,19 @@ void Server::stopGroup(Replica& g, std::string why, Effects* out) {
     stopLeading(g, nullptr);
     g.group.reset();
     g.held.clear();
+    g.unapplied.clear();
 }
 
-void Server::apply(Replica& g, const Entry& entry, Effects& out) {
+// In order; what the rows do not take for want of room stays, and so does all behind it.
+void Server::applyDue(Replica& g, Effects& out) {
+    while (!g.unapplied.empty() && !kv_.full()) {
+        if (!apply(g, g.unapplied.front(), out)) return;
+        g.unapplied.pop_front();
+    }
+}
+
+bool Server::apply(Replica& g, const Entry& entry, Effects& out) {
+    const Age forget_from = g.forgetFrom;
     store::Transaction t(*g.rows);
     Outcome outcome;
     bool keep = false;
@@ -165,10 +175,14 @@ void Server::apply(Replica& g, const Entry& entry, Effects& out) {
     forgetOld(g, t, entry.age);
     AppliedRow::put(t, {}, applied);
     if (kv_.failed() || !write(g, t)) {
+        if (!kv_.failed() && kv_.full()) {
+            g.forgetFrom = forget_from;
+            return false;
+        }
         // A read error is never an answer, a refused write no effect: the group stops here and says so.
         kv_.forgive(); // the other groups go on
         stopGroup(g, "its rows cannot be read or written; look at the disk", &out);
-        return;
+        return false;
     }
     g.applied = std::move(applied);
     g.touched = true;
@@ -190,6 +204,7 @@ void Server::apply(Replica& g, const Entry& entry, Effects& out) {
             answer(at->second, late.answer, entry.age, out);
             g.byRequest.erase(at);
         }
+    return true;
 }
 
 void Server::leadTouched(Moment now, Effects& out) {

@@ -44,10 +44,10 @@ void Server::take(Moment now, Replica& g, GroupEffects& effects, Effects& out) {
         gathered_.push_back(std::move(l));
     }
     for (auto& s : effects.sends) g.held.push_back(std::move(s));
-    for (const Entry& entry : effects.committed) {
-        apply(g, entry, out);
-        if (!g.group) return; // the rows failed
-    }
+    const bool more = !effects.committed.empty();
+    for (Entry& entry : effects.committed) g.unapplied.push_back(std::move(entry));
+    if (more) applyDue(g, out);
+    if (!g.group) return; // the rows failed
     roleOf(now, g, out);
     for (const auto& r : effects.reads) {
         auto at = g.confirming.find(r.token);
@@ -59,7 +59,7 @@ void Server::take(Moment now, Replica& g, GroupEffects& effects, Effects& out) {
         else reply(question.token, {}, Error::notLeader(g.group->leader().server), {}, out);
     }
     for (const Member& to : effects.snapshots) offerRows(now, g, to);
-    if (!effects.committed.empty()) (void)step(now, g, RowsApplied{g.applied.index}, out);
+    if (more && g.group) (void)step(now, g, RowsApplied{g.applied.index}, out);
 }
 
 // The machine is told when leading begins (with an entry of the own term in the rows) and ends.
@@ -153,6 +153,7 @@ void Server::flush(Moment now, Effects& out, u64 most_writes) {
     for (auto& [to, frame] : std::exchange(outbox_, {})) {
         frame.from = self_;
         frame.wall = now.wall;
+        frame.low = low_;
         std::vector<GroupMessage> messages = std::move(frame.messages);
         frame.messages.clear();
         std::vector<SnapshotMessage> snapshots = std::move(frame.snapshots);
@@ -163,6 +164,7 @@ void Server::flush(Moment now, Effects& out, u64 most_writes) {
             frame = {};
             frame.from = self_;
             frame.wall = now.wall;
+            frame.low = low_;
             bytes = 0;
         };
         for (GroupMessage& m : messages) {
@@ -186,7 +188,8 @@ void Server::frame(Moment now, std::string_view body, Effects& out) {
     if (!wire::decode(body, frame)) return;
     if (frame.from.server != self_.server && (walls_.contains(frame.from.server) || walls_.size() < kMaxGroups))
         walls_[frame.from.server] = {
-            now.monotonic, frame.wall < now.wall ? now.wall.value - frame.wall.value : frame.wall.value - now.wall.value};
+            now.monotonic, frame.wall < now.wall ? now.wall.value - frame.wall.value : frame.wall.value - now.wall.value,
+            frame.low};
     for (GroupMessage& m : frame.messages) {
         if (m.to.store != options_.store) continue; // for a store that was here before
         Replica* g = replicaOf(m.group);

@@ -104,11 +104,16 @@ void Server::offered(Moment now, Replica& g, const SnapshotMessage& m, const Off
     const bool install = effects.install;
     take(now, g, effects, out);
     if (!g.group) return;
+    if (install && kv_.full()) return; // the sender gives up, and offers it again
     if (!install) return sendSnapshot(m.to, m.from, g.id, m.number, AskRows{false, 0});
     PROBE("a snapshot is installed");
     store::Batch mark;
     mark.emplace(prefixOf(g.id) + kInstallingKey, wire::encode(Installing{m.number}));
-    if (!kv_.write(mark)) return stopGroup(g, "its rows cannot be written; look at the disk", &out);
+    if (!kv_.write(mark)) {
+        if (kv_.full()) return;
+        return stopGroup(g, "its rows cannot be written; look at the disk", &out);
+    }
+    g.unapplied.clear(); // the snapshot has it
     installing_[g.id] = std::move(in);
     sendSnapshot(m.to, m.from, g.id, m.number, AskRows{true, 0});
 }
@@ -135,14 +140,15 @@ void Server::gotRows(Moment now, Replica& g, const SnapshotMessage& m, RowsPart&
     if (part.last) {
         batch.insert_or_assign(prefix + kAppliedKey, wire::encode(in.applied));
         batch.insert_or_assign(prefix + kInstallingKey, std::nullopt);
-    } else if (!part.rows.empty()) {
-        in.done = part.rows.back().key.value + '\0';
     }
+    const std::string done = part.rows.empty() ? in.done : part.rows.back().key.value + '\0';
     if (kv_.failed() || !kv_.write(batch)) {
+        if (!kv_.failed() && kv_.full()) return; // asked for again
         kv_.forgive();
         return stopGroup(g, "its rows cannot be read or written; look at the disk", &out);
     }
     in.part++;
+    in.done = done;
     if (part.last) {
         in.flush = out.flush_rows = ++lastFlush_;
         return;

@@ -27,7 +27,8 @@ public:
           role_(std::move(role)),
           keys_(std::move(keys)),
           dir_(std::move(dir)),
-          offload_(ring, 2, "host"),
+          offload_(ring, 3, "host"),
+          room_(ring, offload_, dir_.path(), dir_.reservePath(), options.segment_bytes),
           credentials_(net::Credentials::server(keys_, options.name)),
           network_(ring, credentials_, *this),
           pool_(ring, credentials_),
@@ -91,6 +92,7 @@ public:
         ring_.spawn(followMap(ring_, caller_, directory_, stopping_));
         ring_.spawn(presence());
         ring_.spawn(flushes());
+        ring_.spawn(room_.watch(*server_, *log_, *kv_, leadsChanged_));
         if (role_.role == registry::ServerRole::kRegistry) ring_.spawn(findPeers());
         log::info("listening name={} address={} {}", options_.name, network_.address().text, versionText());
     }
@@ -255,7 +257,7 @@ private:
     void prepare() override { carryOut(); }
 
     void carryOut() {
-        server_->flush(now(), effects_);
+        server_->flush(now(), effects_, log_->full() ? 0 : 2);
         Effects now_due = std::move(effects_);
         effects_ = {};
         if (now_due.write != 0) tasks_.spawn(append(now_due.write, std::move(now_due.log)));
@@ -367,7 +369,7 @@ private:
                 clockSaid_ = ring_.now();
                 log::error("this clock is over a minute from most others': nothing ends by wall time here; set it");
             }
-            if (log_->wantsMark() && ring_.now().value - lastAppend_.value >= 50 * kMillisecond) {
+            if (log_->wantsMark() && !log_->full() && ring_.now().value - lastAppend_.value >= 50 * kMillisecond) {
                 auto marked = co_await log_->markSynced();
                 if (!marked) log::warn("log mark failed why=\"{}\"", marked.error().message());
             }
@@ -389,7 +391,7 @@ private:
                 Sleep wait(ring_, 5 * kMillisecond);
                 co_await wait;
             }
-            const auto held = server_->lastIndexes();
+            const auto held = server_->durableIndexes();
             while (!server_->applied(held) && !server_->anyTrouble()) {
                 Sleep wait(ring_, 20 * kMillisecond);
                 co_await wait;
@@ -431,6 +433,7 @@ private:
             beat.server = id;
             beat.incarnation = incarnation;
             beat.wall = ring_.wall();
+            beat.low = server_->low();
             for (const auto& [group, _] : server_->appliedIndexes())
                 if (server_->leads(group)) beat.leads.push_back(group);
             beat.groups = otherThanMapped();
@@ -474,6 +477,7 @@ private:
     net::Keys keys_;
     DataDir dir_;
     Offload offload_;
+    RoomWatch room_;
     net::Credentials credentials_;
     net::Server network_;
     net::Pool pool_;
@@ -533,6 +537,7 @@ int runHost(const HostOptions& options, HostRole role) {
     if (!keys) return fail(keys.error().detail);
     auto dir = DataDir::open(options.common.dir, role.kind, options.name, keys->cluster());
     if (!dir) return fail(dir.error().detail.empty() ? dir.error().message() : dir.error().detail);
+    waitForRoomToStart(dir->path(), dir->reservePath(), options.segment_bytes);
     auto ring = Ring::makeOrExit({.spin_ns = 30 * kMicrosecond});
     Signals signals(*ring);
     const Common common = options.common;

@@ -17,6 +17,7 @@
 #include "core/store/kv_rocksdb.h"
 #include "raft/data_dir.h"
 #include "raft/directory.h"
+#include "raft/room_watch.h"
 #include "raft/segment_log.h"
 #include "raft/server.h"
 

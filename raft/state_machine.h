@@ -83,6 +83,8 @@ public:
     virtual ~StateMachine() = default;
     // Of a request's body; undecodable ones are kQuery (and get Invalid there).
     virtual Class classify(std::string_view body) const = 0;
+    // Of a client's command: is it taken when the disks have little room? What deletes is, and what must not stop.
+    virtual bool frees(std::string_view) const { return true; }
     // The leader's check before it proposes, for what depends on more than state (receipts, the map).
     virtual Result<> admit(const store::Reader&, Time, const Command&) { return Ok{}; }
     virtual void apply(store::Transaction&, Time, const Command&, Outcome&) = 0;

@@ -117,7 +117,7 @@ void Registry::spreadLeaders(const store::Reader& r, raft::Time now, raft::Leade
         if (!leader_row || !leads.contains(leader_row->id)) return true;
         const raft::Member* least = nullptr;
         for (const raft::Member& m : row.members) {
-            if (!leads.contains(m.server)) continue;
+            if (!leads.contains(m.server) || heard_.at(m.server).low) continue;
             if (!least || leads[m.server] < leads[least->server]) least = &m;
         }
         if (!least || leads[least->server] + 2 > leads[leader_row->id]) return true;

@@ -62,7 +62,8 @@ struct ServerHint {
     bool up = false;
     u64 silent_ms = 0;
     std::vector<GroupId> leads; // of the groups it says it leads
-    FIELDS(id, up, silent_ms, leads)
+    bool low = false;           // its metadata disk has little room
+    FIELDS(id, up, silent_ms, leads, low)
 };
 
 struct ClusterMap {
@@ -120,7 +121,8 @@ struct Heartbeat {
     std::vector<GroupId> leads;
     Wall wall;                    // the sender's: over 10 minutes off is refused
     std::vector<GroupRow> groups; // of those it leads: whose members the map does not have
-    FIELDS(server, incarnation, disks, leads, wall, groups)
+    bool low = false;             // its metadata disk has little room: it shall lead nothing that another can
+    FIELDS(server, incarnation, disks, leads, wall, groups, low)
     struct Reply {
         MapVersion version;
         FIELDS(version)

@@ -132,6 +132,7 @@ raft::Answer Registry::tell(const store::Reader& r, raft::Time now, const raft::
     heard.at = now.age;
     heard.incarnation = beat.incarnation;
     heard.leads = beat.leads;
+    heard.low = beat.low;
     for (auto& [_, d] : heard.disks) d.told.up = false; // unless it says so
     for (const DiskHint& told : beat.disks) {
         const auto row = Disks::get(r, {told.id});
@@ -175,6 +176,7 @@ std::vector<ServerHint> Registry::serverHints(const store::Reader& r, Age now) c
             hint.silent_ms = (now.value - h->second.at.value) / kMillisecond;
             hint.up = now.value - h->second.at.value <= kUpWithin;
             hint.leads = h->second.leads;
+            hint.low = h->second.low;
         }
         hints.push_back(hint);
         return true;

@@ -43,6 +43,7 @@ private:
         Incarnation incarnation;
         std::map<BlockServiceId, Beat> disks; // its own, as the map has it
         std::vector<GroupId> leads;
+        bool low = false;
     };
     struct Telling {   // a member that is being told of its group
         u64 token = 0; // 0: not under way

@@ -56,6 +56,11 @@ raft::StateMachine::Class Shard::classify(std::string_view body) const {
     return logged ? Class::kCommand : Class::kQuery;
 }
 
+bool Shard::frees(std::string_view body) const {
+    const auto is = [&](auto... tags) { return !body.empty() && ((static_cast<u8>(body[0]) == tags) || ...); };
+    return is(Unlink::kTag, PurgeNow::kTag, RemoveXattr::kTag, SetPolicy::kTag, KeepReservation::kTag);
+}
+
 Result<> Shard::admit(const store::Reader& rows, raft::Time now, const raft::Command& command) {
     Request request;
     if (!wire::decode(command.body, request)) return kUndecodable;

@@ -34,6 +34,7 @@ public:
     explicit Shard(const net::Keys& keys) : keys_(keys) {}
 
     Class classify(std::string_view body) const override;
+    bool frees(std::string_view body) const override;
     Result<> admit(const store::Reader&, raft::Time, const raft::Command&) override;
     void apply(store::Transaction&, raft::Time, const raft::Command&, raft::Outcome&) override;
     std::optional<raft::Answer> query(const store::Reader&, raft::Time, const raft::Command&, bool last) override;

@@ -112,15 +112,18 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
         return std::string("?");
     };
     u64 servers_up = 0, disks_up = 0, led = 0;
+    bool low = false;
     for (const auto& s : map.servers) {
         auto h = hints.find(s.id.value);
         const bool up = h != hints.end() && h->second.up;
         servers_up += up;
+        low = low || (up && h->second.low);
         out["servers"].push_back({{"name", s.name},
                                   {"role", roleName(s.role)},
                                   {"address", s.address.text},
                                   {"domain", s.domain},
                                   {"up", up},
+                                  {"low", up && h->second.low}, // on room for metadata
                                   {"incarnation", s.incarnation.value}});
     }
     for (const auto& [_, d] : client.cluster.services()) {
@@ -175,7 +178,8 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
                         {"directories", space->directories},
                         {"bytes", space->bytes},
                         {"past_bytes", space->past_bytes}};
-    healthy = servers_up == map.servers.size() && disks_up == map.disks.size() && led == map.groups.size() && space.has_value();
+    healthy =
+        !low && servers_up == map.servers.size() && disks_up == map.disks.size() && led == map.groups.size() && space.has_value();
     out["healthy"] = healthy;
     out["mounts"] = nlohmann::json::array();
     for (const auto& m : mounts) out["mounts"].push_back({{"name", m.name}, {"point", m.point}, {"transport", m.transport}});
@@ -196,6 +200,9 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
     for (const auto& s : out["servers"])
         if (!s["up"].get<bool>())
             text += "server " + s["name"].get<std::string>() + " at " + s["address"].get<std::string>() + " is away\n";
+        else if (s["low"].get<bool>())
+            text += "server " + s["name"].get<std::string>() +
+                    ": its metadata disk is almost full; it leads only what nobody else can, make room there\n";
     for (const auto& d : out["disks"]) {
         if (d["up"].get<bool>()) continue;
         const std::string id = std::to_string(d["id"].get<u64>()), state = d["state"].get<std::string>();

@@ -42,6 +42,8 @@ public:
     // All or nothing; visible to reads at once; durable after flush() (there is no log of its own).
     // False: refused by the disk, nothing is changed.
     virtual bool write(const Batch& batch) = 0;
+    // The last refusal was for want of room, nothing else: the same write may be tried again once this is false.
+    virtual bool full() const { return false; }
     // Everything written so far survives a crash when this returns true. May take long.
     virtual bool flush() = 0;
     // The rows as they are now, whatever is written later. Holds on to space while it lives; not longer than the Kv.

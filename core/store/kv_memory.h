@@ -1,5 +1,5 @@
 // KvMemory: a Kv in memory, for the simulator and for tests. crash() forgets what was not flushed;
-// refuse(true) makes writes and flushes fail, as a full disk does.
+// refuse(true) makes writes and flushes fail, as a broken disk does; fill(true) as a full one.
 //
 // Thread-safety: none. A scan sees the rows as they are when it reaches them; do not write below it.
 #pragma once
@@ -19,13 +19,15 @@ public:
 
     void crash(); // back to the last flush
     void refuse(bool yes) { refuse_ = yes; }
+    void fill(bool yes) { refuse_ = full_ = yes; } // the disk has no room
+    bool full() const override { return full_; }
     std::size_t size() const { return rows_.size(); }
     const std::map<std::string, std::string, std::less<>>& rows() const { return rows_; }
 
 private:
     std::map<std::string, std::string, std::less<>> rows_;
     Batch undo_; // what was there at the last flush, of keys written since
-    bool refuse_ = false;
+    bool refuse_ = false, full_ = false;
 };
 
 } // namespace skua::store

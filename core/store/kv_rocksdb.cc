@@ -5,6 +5,7 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
+#include "core/store/room_files.h"
 
 namespace skua::store {
 
@@ -40,15 +41,21 @@ Result<std::unique_ptr<KvRocksdb>> KvRocksdb::open(const std::string& dir, Rocks
     table.enable_index_compression = false;
     table.format_version = 5;
     o.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+    auto files = std::make_unique<RoomFiles>(dir);
+    o.env = files->env();
     rocksdb::DB* db = nullptr;
     const rocksdb::Status s = rocksdb::DB::Open(o, dir, &db);
     if (!s.ok()) return Error(s.IsNoSpace() ? Code::NoSpace : Code::Io, "rows in " + dir + ": " + s.ToString());
     std::unique_ptr<KvRocksdb> kv(new KvRocksdb);
     kv->db_.reset(db);
+    kv->files_ = std::move(files);
+    kv->files_->arm();
+    kv->memtableBytes_ = options.memtable_bytes;
     return kv;
 }
 
-KvRocksdb::~KvRocksdb() = default;
+KvRocksdb::KvRocksdb() = default;
+KvRocksdb::~KvRocksdb() { files_->end(); }
 
 std::optional<std::string> KvRocksdb::get(std::string_view key) const {
     std::string value;
@@ -75,6 +82,7 @@ void KvRocksdb::scan(std::string_view from, std::string_view to, const Visit& vi
 }
 
 bool KvRocksdb::write(const Batch& batch) {
+    if (full()) return false;
     rocksdb::WriteBatch all;
     for (const auto& [key, value] : batch) {
         const rocksdb::Status s = value ? all.Put(slice(key), slice(*value)) : all.Delete(slice(key));
@@ -83,8 +91,17 @@ bool KvRocksdb::write(const Batch& batch) {
     rocksdb::WriteOptions options;
     options.disableWAL = true;
     const rocksdb::Status s = db_->Write(options, &all);
+    if (files_->waiting()) written_ += all.GetDataSize();
     if (!s.ok()) trouble_ = s.ToString();
     return s.ok();
+}
+
+bool KvRocksdb::waitsForRoom() const { return files_->waiting(); }
+
+// One memtable may be switched meanwhile; with the next ones RocksDB would let the writer wait.
+bool KvRocksdb::full() const {
+    if (!files_->waiting()) written_ = 0;
+    return written_ >= memtableBytes_ / 2;
 }
 
 bool KvRocksdb::flush() {

@@ -1,7 +1,7 @@
 // KvRocksdb: a Kv on RocksDB, one column family, RocksDB's own log off: the replicated log is the only
 // write-ahead log, and after a crash it is replayed from the applied index that the rows have.
 //
-// write() goes to memory and is quick (it may wait when flushes cannot keep up); flush() waits for the disk
+// write() goes to memory and is quick (it may wait when flushes cannot keep up); flush() waits for the disk, also for room on it,
 // and may be called from another thread than the one that writes. Everything flushed is a prefix of what was
 // written: one memtable, one order. A read error marks the reader failed(), see kv.h.
 #pragma once
@@ -21,6 +21,8 @@ struct RocksdbOptions {
     std::size_t cache_bytes = 64u << 20;
 };
 
+class RoomFiles;
+
 class KvRocksdb final : public Kv {
 public:
     // Opens or makes it. The Error names the directory and what RocksDB said.
@@ -31,15 +33,22 @@ public:
     void scan(std::string_view from, std::string_view to, const Visit& visit) const override;
     bool write(const Batch& batch) override;
     bool flush() override;
+    // Writes go to memory for a while yet where the disk is full; then they are refused.
+    bool full() const override;
+    // Something waits for room on the disk: a flush, say.
+    bool waitsForRoom() const;
     std::unique_ptr<Reader> snapshot() const override;
     // The last refusal in RocksDB's words.
     std::string trouble() const { return trouble_; }
 
 private:
     class Snapshot;
-    KvRocksdb() = default;
-    std::unique_ptr<rocksdb::DB> db_;
+    KvRocksdb();
     mutable std::string trouble_;
+    std::unique_ptr<RoomFiles> files_; // outlives db_
+    std::unique_ptr<rocksdb::DB> db_;
+    std::size_t memtableBytes_ = 0;
+    mutable std::size_t written_ = 0; // since it waits for room
 };
 
 } // namespace skua::store

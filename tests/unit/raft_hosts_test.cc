@@ -14,6 +14,7 @@ class Appender final : public StateMachine {
 public:
     explicit Appender(int& leads) : leads_(leads) {}
     Class classify(std::string_view body) const override { return body == "get" ? Class::kQuery : Class::kCommand; }
+    bool frees(std::string_view body) const override { return body.starts_with("del"); }
     void apply(store::Transaction& t, Time, const Command& c, Outcome& out) override {
         if (c.body.size() > 1000) {
             t.put("big " + std::string(c.body.substr(0, 6)), std::string(c.body));
@@ -146,14 +147,14 @@ protected:
                 found = i;
         return found;
     }
-    u64 ask(u32 host, const std::string& body, u64 request = 0, GroupId group = groupOf(ShardId{0})) {
+    u64 ask(u32 host, const std::string& body, u64 request = 0, GroupId group = groupOf(ShardId{0}), bool server = true) {
         net::GroupRequest r;
         r.group = group;
         r.client = ClientId{request ? 7u : 0u};
         r.request = r.lowest = RequestId{request};
         r.body.value = body;
         r.base = Age{1};
-        hosts[host].server->request(now(), ++tokens, true, std::move(r), hosts[host].out);
+        hosts[host].server->request(now(), ++tokens, server, std::move(r), hosts[host].out);
         return tokens;
     }
     std::string answer(u32 host, u64 token) {
@@ -306,6 +307,86 @@ TEST_F(Hosts, AClockThatIsFarFromMostOthersEndsNothing) {
     ahead.clear();
     run(kSecond);
     EXPECT_TRUE(hosts[l].server->clocksAgree());
+}
+TEST_F(Hosts, WhoHasLittleRoomHandsOverAndIsLedUntilThereIsRoom) {
+    format(group);
+    run(3 * kSecond);
+    const u32 l = leader(group);
+    hosts[l].server->setLow(true);
+    run(kSecond);
+    const u32 next = leader(group);
+    ASSERT_NE(next, 0u);
+    ASSERT_NE(next, l);
+    EXPECT_FALSE(hosts[l].server->leads(group));
+    const u64 t = ask(next, "a", 1, group, false);
+    settle();
+    EXPECT_EQ(answer(next, t), "2");
+    hosts[next].server->hostRequest(now(), ++tokens, wire::encode(HostRequest{MoveLeader{group, {ServerId{l}, storeOf(l)}}}),
+                                    hosts[next].out);
+    settle();
+    EXPECT_EQ(hosts[next].hosts.at(tokens).code(), Code::NoSpace);
+    const u32 third = 6 - l - next; // with the leader away the third one leads, again and again
+    for (int i = 0; i < 3; i++) {
+        const u32 gone = leader(group);
+        ASSERT_NE(gone, l);
+        crash(gone);
+        run(3 * kSecond);
+        EXPECT_EQ(leader(group), gone == next ? third : next);
+        start(gone);
+        run(kSecond);
+    }
+    hosts[l].server->setLow(false);
+    run(kSecond);
+    cutOff(next);
+    cutOff(third);
+    cut.erase({third, l}), cut.erase({l, third}); // without the leader either of the two may lead
+    run(5 * kSecond);
+    EXPECT_NE(leader(group), 0u);
+}
+TEST_F(Hosts, WhereAllHaveLittleRoomReadsAndDeletesGoOn) {
+    format(group);
+    run(3 * kSecond);
+    for (auto& [_, h] : hosts) h.server->setLow(true);
+    run(3 * kSecond);
+    const u32 l = leader(group);
+    ASSERT_NE(l, 0u);
+    const u64 add = ask(l, "a", 1, group, false), del = ask(l, "delete", 2, group, false), step = ask(l, "step");
+    settle();
+    EXPECT_EQ(answer(l, add), "NoSpace");
+    EXPECT_EQ(answer(l, del), "7");
+    EXPECT_EQ(answer(l, step), "12");
+    const u64 get = ask(l, "get", 3, group, false);
+    settle();
+    EXPECT_EQ(answer(l, get), "delete;step;");
+    crash(l); // nobody with room is left to be chosen: one of the two leads nevertheless
+    run(6 * kSecond);
+    const u32 next = leader(group);
+    ASSERT_NE(next, 0u);
+    for (auto& [_, h] : hosts)
+        if (h.server) h.server->setLow(false);
+    run(kSecond);
+    const u64 again = ask(leader(group), "b", 4, group, false);
+    settle();
+    EXPECT_EQ(answer(leader(group), again), "14");
+}
+TEST_F(Hosts, WhatIsCommittedWaitsForRoomForItsRowsAndIsAppliedOnceInOrder) {
+    format(group);
+    run(3 * kSecond);
+    const u32 l = leader(group), f = l % 3 + 1;
+    const std::string key("\0\2\0\0all", 7);
+    hosts[f].kv.fill(true);
+    hosts[l].kv.fill(true);
+    std::vector<u64> tokens_of;
+    for (int i = 0; i < 5; i++) tokens_of.push_back(ask(l, std::string(1, static_cast<char>('a' + i)), 1 + static_cast<u64>(i)));
+    run(kSecond);
+    for (u64 t : tokens_of) EXPECT_EQ(answer(l, t), "none"); // durable and committed, but nobody has the effect
+    EXPECT_EQ(hosts[6 - l - f].kv.get(key), "a;b;c;d;e;");
+    EXPECT_EQ(hosts[f].kv.get(key), std::nullopt);
+    hosts[f].kv.fill(false);
+    hosts[l].kv.fill(false);
+    run(kSecond);
+    for (std::size_t i = 0; i < 5; i++) EXPECT_EQ(answer(l, tokens_of[i]), std::to_string(2 * (i + 1)));
+    for (auto& [_, h] : hosts) EXPECT_EQ(h.kv.get(key), "a;b;c;d;e;");
 }
 TEST_F(Hosts, WhoLosesTheLeadHangsUpOnThoseWhoWait) {
     format(group);

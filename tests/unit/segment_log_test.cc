@@ -1,7 +1,10 @@
 // The log's bytes: what was durable is found again or its loss is told; what was torn is cut, silently.
 #include "raft/segment_log.h"
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include "core/base/random.h"
@@ -174,6 +177,11 @@ protected:
         options.segment_bytes = 64 << 10;
         options.log_id = kLog;
         options.state = [this](GroupId) { return vote; };
+        options.allocate = [this](int fd, u64 bytes) {
+            struct stat st;
+            const bool spare = fstat(fd, &st) == 0 && static_cast<u64>(st.st_size) >= bytes; // has its blocks already
+            return full && !spare ? ENOSPC : posix_fallocate(fd, 0, static_cast<off_t>(bytes));
+        };
         states.clear();
         auto log = SegmentLog::open(*ring, offload, dir, options, [&](const Record& r) {
             if (r.kind == RecordKind::kEntry) entries.emplace_back(r.payload);
@@ -187,6 +195,7 @@ protected:
         return runBlocking(*ring, log.append(std::move(records)));
     }
     std::string dir, vote;
+    std::atomic<bool> full = false;  // the disk: nothing new is allocated
     std::vector<std::string> states; // found at the start
     std::unique_ptr<Ring> ring;
     Offload offload;
@@ -300,6 +309,127 @@ TEST_F(SegmentLogTest, AMissingSegmentIsDamage) {
     ASSERT_TRUE(std::filesystem::remove(dir + "/segment-000000000002"));
     auto log = open(got);
     EXPECT_FALSE(log->trouble().empty());
+}
+
+Task<> sleepFor(Ring& ring, u64 ns) {
+    Sleep nap(ring, ns);
+    co_await nap;
+    co_return Ok{};
+}
+
+Task<> untilCramped(Ring& ring, SegmentLog& log) {
+    while (!log.cramped()) {
+        Sleep nap(ring, kMillisecond);
+        co_await nap;
+    }
+    co_return Ok{};
+}
+
+TEST_F(SegmentLogTest, OnAFullDiskAnAppendWaitsUnacknowledgedAndGoesOnWhenThereIsRoom) {
+    std::vector<std::string> got;
+    int wanted = 0, done = 0;
+    {
+        auto log = open(got);
+        full = true;
+        while (!log->cramped()) { // its segment takes what it can
+            ASSERT_TRUE(append(*log, kA, "entry " + std::to_string(wanted++) + std::string(3000, 'z')));
+            if (wanted == 6) (void)runBlocking(*ring, untilCramped(*ring, *log));
+        }
+        TaskGroup tasks;
+        for (int i = 0; i < 30; i++)
+            tasks.spawn(appendOne(*log, "entry " + std::to_string(wanted + i) + std::string(3000, 'z'), done));
+        (void)runBlocking(*ring, sleepFor(*ring, 50 * kMillisecond));
+        EXPECT_TRUE(log->full());
+        const int before = done;
+        EXPECT_LT(before, 30);
+        EXPECT_TRUE(log->closedSegments().empty());
+        (void)runBlocking(*ring, sleepFor(*ring, 20 * kMillisecond));
+        EXPECT_EQ(done, before);
+        full = false;
+        (void)runBlocking(*ring, tasks.all());
+        EXPECT_EQ(done, 30);
+        EXPECT_FALSE(log->full());
+    }
+    auto log = open(got);
+    EXPECT_TRUE(log->trouble().empty()) << log->trouble();
+    ASSERT_EQ(got.size(), static_cast<std::size_t>(wanted + 30));
+    for (std::size_t i = 0; i < got.size(); i++) EXPECT_EQ(got[i], "entry " + std::to_string(i) + std::string(3000, 'z'));
+}
+
+TEST_F(SegmentLogTest, WhatWaitsForRoomWhenTheProcessEndsWasNeverAcknowledged) {
+    std::vector<std::string> got;
+    std::size_t acknowledged = 0;
+    {
+        auto log = open(got);
+        full = true;
+        std::vector<Result<>> answers(40, Result<>(Ok{}));
+        TaskGroup tasks;
+        auto one = [](SegmentLog& l, std::string payload, Result<>& answer) -> Task<> {
+            std::vector<RecordToWrite> records{{RecordKind::kEntry, kA, 0, std::move(payload)}};
+            answer = co_await l.append(std::move(records));
+            co_return Ok{};
+        };
+        for (std::size_t i = 0; i < answers.size(); i++)
+            tasks.spawn(one(*log, std::to_string(i) + std::string(3000, 'z'), answers[i]));
+        (void)runBlocking(*ring, untilCramped(*ring, *log));
+        (void)runBlocking(*ring, log->settled());
+        (void)runBlocking(*ring, tasks.all());
+        for (const auto& a : answers) acknowledged += a.has_value();
+    }
+    EXPECT_LT(acknowledged, 40u);
+    full = false;
+    auto log = open(got);
+    EXPECT_EQ(got.size(), acknowledged);
+}
+
+TEST_F(SegmentLogTest, OnAFullDiskDroppedSegmentsAreUsedAgain) {
+    std::vector<std::string> got;
+    auto log = open(got);
+    for (int i = 0; i < 30; i++) ASSERT_TRUE(append(*log, kA, std::string(3000, 'z')));
+    ASSERT_GE(log->closedSegments().size(), 1u);
+    full = true;
+    std::string last;
+    for (int i = 0; i < 300; i++) {
+        if (log->full()) log->drop(log->closedSegments());
+        last = "entry " + std::to_string(i) + std::string(3000, 'y');
+        ASSERT_TRUE(append(*log, kA, last));
+    }
+    log.reset();
+    got.clear();
+    full = false;
+    log = open(got);
+    EXPECT_TRUE(log->trouble().empty()) << log->trouble();
+    ASSERT_FALSE(got.empty());
+    EXPECT_EQ(got.back(), last);
+}
+
+TEST_F(SegmentLogTest, ALogThatStartsOnAFullDiskWaitsAndForgetsNoVote) {
+    std::vector<std::string> got;
+    { ASSERT_TRUE(append(*open(got), kA, "entry")); }
+    vote = "term 9";
+    full = true;
+    {
+        auto log = open(got);
+        EXPECT_TRUE(log->full());
+        EXPECT_EQ(got, std::vector<std::string>{"entry"});
+        TaskGroup tasks; // begin() is before any drop(): it must not return before the vote is in a new segment
+        auto begin = [](SegmentLog& l, bool& begun) -> Task<> {
+            auto ok = co_await l.begin();
+            begun = ok.has_value();
+            co_return Ok{};
+        };
+        bool begun = false;
+        tasks.spawn(begin(*log, begun));
+        (void)runBlocking(*ring, sleepFor(*ring, 20 * kMillisecond));
+        EXPECT_FALSE(begun);
+        full = false;
+        (void)runBlocking(*ring, tasks.all());
+        EXPECT_TRUE(begun);
+        log->drop(log->closedSegments());
+    }
+    got.clear();
+    auto log = open(got);
+    EXPECT_EQ(states, std::vector<std::string>{"term 9"});
 }
 
 } // namespace
