@@ -98,8 +98,17 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
     CO_TRY_OK(co_await client.cluster.refresh());
     const registry::ClusterMap map = client.cluster.map();
     const auto hints = client.cluster.serverHints();
+    // A shard that nobody leads would be asked for minutes; that it has no leader is what is to be told.
+    const bool all_led = std::all_of(map.groups.begin(), map.groups.end(), [&](const registry::GroupRow& g) {
+        return std::any_of(g.members.begin(), g.members.end(), [&](const raft::Member& m) {
+            auto h = hints.find(m.server.value);
+            return h != hints.end() && h->second.up &&
+                   std::find(h->second.leads.begin(), h->second.leads.end(), g.id) != h->second.leads.end();
+        });
+    });
     FileSystem fs(client);
-    auto space = co_await fs.space();
+    Result<client::FsSpace> space = Error(Code::Unavailable, "a group has no leader");
+    if (all_led) space = co_await fs.space();
     nlohmann::json out;
     out["cluster"] = toHex(map.cluster.value);
     out["map"] = {{"epoch", map.version.epoch}, {"number", map.version.number}};

@@ -107,6 +107,10 @@ def alone_on_a_full_disk_reads_and_deletes_go_on_and_writes_say_enospc():
             disk.fill()                         # now not even the reserve is left: it waits, and says so
             c.cluster("start", "shard-0", check=False)
             assert "waiting for room to start" in c.log("shard-0")
+            wait_for(lambda: any(g["leader"] == "" for g in c.status()["groups"]), 15, "the registry's seeing that nobody leads")
+            started = time.monotonic()
+            assert b"group shard 0 has no leader" in c.skua("status", check=False).stdout
+            assert time.monotonic() - started < 5, "status waits for a group that nobody leads"
             disk.empty()
             wait_for(lambda: any(s["name"] == "shard-0" and s["up"] and not s["low"] for s in c.status()["servers"]), 30, "room")
             c.skua("put", "/d/f", input=b"x")
