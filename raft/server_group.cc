@@ -194,8 +194,11 @@ void Server::frame(Moment now, std::string_view body, Effects& out) {
         if (m.to.store != options_.store) continue; // for a store that was here before
         Replica* g = replicaOf(m.group);
         if (!g || !g->trouble.empty()) continue;
-        if (!g->group) { // the leader of a group that we shall learn
-            if (!std::holds_alternative<Append>(m.body)) continue;
+        if (!g->group) {
+            // The leader of a group that we shall learn; or one that has no leader, and we have become a voter in it
+            // without having heard so: then nobody may ever lead without our vote.
+            const bool known = g->applied.index.value != 0 || !g->past.empty();
+            if (!std::holds_alternative<Append>(m.body) && !(known && std::holds_alternative<AskVote>(m.body))) continue;
             if (!reopen(now, *g, m.to)) continue;
         }
         (void)step(now, *g, Received{std::move(m)}, out);

@@ -90,6 +90,38 @@ Machine* Cluster::leaderOf(GroupId group) const {
     return found;
 }
 
+std::string Cluster::whoLeads() const {
+    std::string all;
+    for (const GroupId group : groups()) {
+        all += fmt::format("group {}:", group.value);
+        for (const auto& m : machines) {
+            const raft::Group* g = m->up() ? m->life->server().group(group) : nullptr;
+            if (!g) {
+                const auto applied = m->up() ? m->life->server().appliedIndexes() : std::map<GroupId, Index>();
+                if (auto at = applied.find(group); at != applied.end())
+                    all += fmt::format(" {}(closed, applied={})", m->name, at->second.value);
+                continue;
+            }
+            std::string members;
+            for (const raft::Member& v : g->members().voters) members += fmt::format(" {}/{:x}", v.server.value, v.store >> 48);
+            for (const raft::Member& v : g->members().learners)
+                members += fmt::format(" ({}/{:x})", v.server.value, v.store >> 48);
+            all += fmt::format(" {}({}, term={} leader={} last={} committed={} applied={} of{}{}{})",
+                               fmt::format("{}/{}/{:x}", m->name, g->self().server.value, m->store >> 48),
+                               m->life->server().leads(group) ? "leads"
+                               : g->leads()                   ? "begins"
+                                                              : "follows",
+                               g->term().value, g->leader().server.value, g->log().last().value, g->committed().value,
+                               g->applied().value, members, g->needsRows() ? " needs rows" : "",
+                               g->members().votes(g->self())    ? ""
+                               : g->members().learns(g->self()) ? " learner"
+                                                                : " not a member");
+        }
+        all += "\n";
+    }
+    return all;
+}
+
 // --- lives ---------------------------------------------------------------------------------------------------
 
 void Cluster::start(const Faults& faults) {

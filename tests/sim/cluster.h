@@ -58,6 +58,7 @@ struct Cluster {
     Machine& machineOf(const raft::Member& member);
     raft::Format registryFormat() const;
     Machine* leaderOf(GroupId group) const;        // of the highest term; null: nobody
+    std::string whoLeads() const;                  // a line for each group: its members as each machine has it
     void stop(NodeClock& clock, u32 node, u64 ns); // a process, as by SIGSTOP
     u64 stoppedUntil = 0;                          // the last of them
     Machine& hostOf(GroupId group);

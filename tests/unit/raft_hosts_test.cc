@@ -511,6 +511,47 @@ TEST_F(Hosts, ASnapshotThatIsCutOffIsAskedForAgain) {
     EXPECT_TRUE(hosts[f].kv.rows() == hosts[leader(group)].kv.rows());
 }
 // Its log has a vote and no entry yet: nothing in it says which server it is.
+// Its rows are of a snapshot from before it was a member, and its log has nothing behind them yet.
+TEST_F(Hosts, AVoterThatHasNotHeardThatItIsOneVotesWhereNobodyCanLeadWithoutIt) {
+    format(group);
+    run(3 * kSecond);
+    const u32 l = leader(group), lost = l % 3 + 1;
+    ask(l, "a", 1);
+    run(kSecond);
+    store::Batch rows;
+    for (const auto& [key, value] : hosts[l].kv.rows()) rows.emplace(key, value);
+    crash(lost);
+    hosts[lost].kv = store::KvMemory();
+    hosts[lost].log.clear();
+    empties.insert(lost);
+    start(lost);
+    auto change = [&](auto&& how) {
+        const Members was = hosts[l].server->group(group)->members();
+        Members becomes = was;
+        how(becomes);
+        const ChangeGroup request{group, was, becomes};
+        hosts[l].server->hostRequest(now(), ++tokens, wire::encode(HostRequest{request}), hosts[l].out);
+    };
+    const Member fresh{ServerId{lost}, storeOf(lost)};
+    change([&](Members& m) { m.learners = {fresh}; });
+    run(kSecond);
+    for (u32 o = 1; o <= 3; o++) cut.insert({l, lost}), cut.insert({lost, o}); // it never hears of this
+    change([&](Members& m) { m.learners.clear(), m.voters.push_back(fresh); });
+    settle();
+    ASSERT_TRUE(hosts[l].server->group(group)->members().votes(fresh));
+    crash(l);
+    crash(lost);
+    hosts[lost].kv = store::KvMemory();
+    EXPECT_TRUE(hosts[lost].kv.write(rows) && hosts[lost].kv.flush());
+    std::erase_if(hosts[lost].log, [](const RecordToWrite& r) { return r.kind != RecordKind::kVote; });
+    cut.clear();
+    start(l);
+    start(lost);
+    EXPECT_EQ(hosts[lost].server->group(group), nullptr) << "it does not know which member it is";
+    run(10 * kSecond);
+    ASSERT_NE(leader(group), 0u) << "three of four are there, and have all";
+    EXPECT_EQ(hosts[lost].server->appliedIndexes(), hosts[leader(group)].server->appliedIndexes());
+}
 TEST_F(Hosts, ALearnerThatRestartsBeforeItHasRowsIsStillFed) {
     format(group);
     run(3 * kSecond);
