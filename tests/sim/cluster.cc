@@ -159,7 +159,7 @@ void Cluster::night(bool begins) {
 
 void Cluster::startAll() {
     for (auto& m : machines) {
-        makeRoom(*m);
+        mend(*m);
         m->start();
     }
     for (auto& s : services) s->start();

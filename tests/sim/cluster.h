@@ -43,6 +43,7 @@ struct Cluster {
     void stopOne();    // a metadata process, as by SIGSTOP, for seconds
     void jumpWall();   // of some process
     void fillOne();    // the disk of some metadata process, for a while
+    void breakOne();   // it writes nothing any more, until a human sees to it
     void flipOne();    // a byte in the log of some metadata process, which finds it when it starts again
     void cornerOne();  // some group: only one of it has all of the log, and that one loses its rows
     // A process that is in no group yet, of that one's role.
@@ -66,8 +67,8 @@ struct Cluster {
 
     GroupId anyGroup();
     bool allThere() const;
-    bool mended(); // every group has its voters, all of stores that are there, and all know it
-    void makeRoom(Machine& machine);
+    bool mended();               // every group has its voters, all of stores that are there, and all know it
+    void mend(Machine& machine); // its disk
     bool hasRows(const Machine& machine, GroupId group) const;
     template <class Process>
     void fell(Process& process, u64 back = 0); // it is up again after that, or when chance says

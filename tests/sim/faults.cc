@@ -6,25 +6,41 @@ namespace skua::sim {
 
 void Cluster::fillOne() {
     Machine& m = *machines[world.random.below(machines.size())];
-    if (!m.up() || m.full != Machine::Full::kNo) return;
+    if (!m.up() || m.broken != Machine::Broken::kNo || m.room != Machine::Room::kPlenty) return;
     world.count("fault metadata disk full");
     const u64 lasts = world.random.between(kSecond, 2 * kMinute);
     world.tell("{} has a full disk s={}", m.name, lasts / kSecond);
-    m.full = Machine::Full::kRows;
-    m.kv.refuse(true);
+    m.room = Machine::Room::kLittle;
     world.after(world.random.below(20 * kSecond), [&m] {
-        if (m.full == Machine::Full::kRows) m.full = Machine::Full::kLog;
+        if (m.room != Machine::Room::kLittle) return;
+        m.room = Machine::Room::kNone;
+        m.kv.fill(true);
     });
-    world.after(lasts, [this, &m] { makeRoom(m); });
+    world.after(lasts, [this, &m] { mend(m); });
 }
 
-// Somebody makes room, and starts the process again if it has ended or says that groups of it are down.
-void Cluster::makeRoom(Machine& m) {
-    if (m.full == Machine::Full::kNo) return;
-    m.full = Machine::Full::kNo;
-    m.kv.refuse(false);
+void Cluster::breakOne() {
+    Machine& m = *machines[world.random.below(machines.size())];
+    if (!m.up() || m.broken != Machine::Broken::kNo || m.room != Machine::Room::kPlenty) return;
+    world.count("fault metadata disk broken");
+    const u64 lasts = world.random.between(kSecond, 2 * kMinute);
+    world.tell("{} has a broken disk s={}", m.name, lasts / kSecond);
+    m.broken = Machine::Broken::kRows;
+    m.kv.refuse(true);
+    world.after(world.random.below(20 * kSecond), [&m] {
+        if (m.broken == Machine::Broken::kRows) m.broken = Machine::Broken::kLog;
+    });
+    world.after(lasts, [this, &m] { mend(m); });
+}
+
+// There is room again; or somebody has mended the disk, and starts the process if it has ended or says that groups are down.
+void Cluster::mend(Machine& m) {
+    if (m.broken == Machine::Broken::kNo && m.room == Machine::Room::kPlenty) return;
+    m.broken = Machine::Broken::kNo;
+    m.room = Machine::Room::kPlenty;
+    m.kv.fill(false);
     if (m.up() && m.life->server().anyTrouble()) {
-        world.count("groups of a full disk were down");
+        world.count("groups of a broken disk were down");
         m.crash();
     }
     m.start();

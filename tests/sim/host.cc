@@ -37,7 +37,7 @@ raft::Entry entryOf(World& world, const std::string& bytes) {
 // --- the machine -----------------------------------------------------------------------------------------
 
 void Machine::start() {
-    if (life || full != Full::kNo) return;
+    if (life || broken != Broken::kNo || room == Room::kNone) return;
     World& world = cluster.world;
     lives++;
     // A process that starts again may be found elsewhere; the registry's address is in everybody's configuration.
@@ -74,7 +74,8 @@ void Machine::wipe() {
     kv = store::KvMemory();
     log.clear();
     disk = {};
-    full = Full::kNo;
+    broken = Broken::kNo;
+    room = Room::kPlenty;
     damaged = 0;
     store = cluster.world.random.next() | 1;
     wiped++;
@@ -238,10 +239,11 @@ void Host::stop(u64 until) {
 }
 
 void Host::carryOut() {
-    server_->flush(now(), effects_);
+    server_->setLow(machine_.room != Machine::Room::kPlenty);
+    server_->flush(now(), effects_, machine_.room == Machine::Room::kNone ? 0 : 2);
     raft::Effects due = std::move(effects_);
     effects_ = {};
-    if (due.write != 0 && machine_.full == Machine::Full::kLog) return end("its log cannot be written");
+    if (due.write != 0 && machine_.broken == Machine::Broken::kLog) return end("its log cannot be written");
     if (due.write != 0) {
         machine_.cluster.busy(machine_);
         u64 takes = world_.random.between(100 * kMicrosecond, 600 * kMicrosecond);
@@ -325,6 +327,7 @@ void Host::writeDone() {
 void Host::flushFor(u64 number) {
     const u64 takes = world_.random.between(kMillisecond, 50 * kMillisecond);
     later(world_.now() + takes, [number](Host& host) {
+        if (host.machine_.room == Machine::Room::kNone) return host.flushFor(number); // it waits
         if (!host.machine_.kv.flush()) return host.end("its rows cannot be flushed");
         host.rowsAreDurable();
         if (host.machine_.cluster.fellInstalling(host.machine_)) return;
@@ -366,7 +369,7 @@ void Host::flushRows() {
     const u64 next = world_.random.between(kSecond, 20 * kSecond) * (world_.quiet ? 100 : 1);
     later(world_.now() + next, [](Host& host) {
         host.flushRows();
-        if (host.server_->anyTrouble() && host.machine_.full == Machine::Full::kNo)
+        if (host.server_->anyTrouble() && host.machine_.broken == Machine::Broken::kNo)
             host.world_.fail(host.machine_.name + " is in trouble");
         if (host.server_->anyTrouble()) return; // the log has what the rows have not
         const auto applied = host.server_->appliedIndexes();
@@ -460,6 +463,7 @@ Task<> Host::presence() {
         beat.server = id;
         beat.incarnation = incarnation;
         beat.wall = clock_.wall();
+        beat.low = server_->low();
         for (const auto& [group, _] : server_->appliedIndexes())
             if (server_->leads(group)) beat.leads.push_back(group);
         beat.groups = otherThanMapped();

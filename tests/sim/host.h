@@ -55,9 +55,12 @@ public:
     const registry::ServerRole role;
     u64 store;
     u32 wiped = 0;
-    // Its disk is full: rows cannot be written; then, what was laid out ahead being used up, nor can the log.
-    enum class Full : u8 { kNo, kRows, kLog };
-    Full full = Full::kNo;
+    // Its disk is broken: rows cannot be written; then neither can the log.
+    enum class Broken : u8 { kNo, kRows, kLog };
+    Broken broken = Broken::kNo;
+    // On its disk. With none rows wait, and so does the log.
+    enum class Room : u8 { kPlenty, kLittle, kNone };
+    Room room = Room::kPlenty;
     std::size_t damaged = 0; // so much of the log, from its beginning, reaches a record that is damaged
     store::KvMemory kv;
     std::vector<raft::RecordToWrite> log; // durable records, in order

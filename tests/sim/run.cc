@@ -197,7 +197,7 @@ private:
             return crew_.stops--,
                    w->stop(world_.random.oneIn(3) ? world_.random.below(3 * kHour) : world_.random.below(8 * kMinute));
         if (!chaos_.crashes) return;
-        const u64 what = world_.random.below(24);
+        const u64 what = world_.random.below(25);
         if (what < 8) return cluster_.crashOne();
         if (what < 10) return cluster_.crashLeader();
         if (what < 11) return cluster_.crashGroup();
@@ -206,6 +206,7 @@ private:
         if (what < 16) return cluster_.stopOne();
         if (what == 17) return cluster_.emptyOne();
         if (what == 20) return cluster_.fillOne();
+        if (what == 24) return cluster_.breakOne();
         if (what == 21) return cluster_.flipOne();
         if (what == 22) return cluster_.cornerOne();
         if (what == 23) return replaceOne();
@@ -305,7 +306,8 @@ const std::vector<std::string>& mustHappen() {
                                               "fault server comes back empty",
                                               "fault server replaced",
                                               "fault metadata disk full",
-                                              "groups of a full disk were down",
+                                              "fault metadata disk broken",
+                                              "groups of a broken disk were down",
                                               "fault flipped byte in a log",
                                               "damaged log set aside",
                                               "fault rows lost",

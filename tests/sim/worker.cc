@@ -271,13 +271,15 @@ Worker::Took Worker::took(Life life, Arena& arena, u32 id, const Error* error, H
         case Code::NotLeader:
             world_.count(std::string("heard ") + std::string(name(error->code)));
             if (crew_.strict)
-                world_.fail(fmt::format("nothing fails any more, and client {} heard {}\n{}", number_, error->message(), cluster_.whoLeads()));
+                world_.fail(fmt::format("nothing fails any more, and client {} heard {}\n{}", number_, error->message(),
+                                        cluster_.whoLeads()));
             arena.checker.nothingHappened(id);
             return Took::kNothing;
         case Code::OutcomeUnknown:
             world_.count("heard OutcomeUnknown");
             if (crew_.strict)
-                world_.fail(fmt::format("nothing fails any more, and client {} heard {}\n{}", number_, error->message(), cluster_.whoLeads()));
+                world_.fail(fmt::format("nothing fails any more, and client {} heard {}\n{}", number_, error->message(),
+                                        cluster_.whoLeads()));
             arena.checker.uncertain(id);
             return Took::kNothing;
         case Code::Expired: // a reservation that lapsed while he slept
