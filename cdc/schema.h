@@ -51,14 +51,15 @@ struct Nothing {
 };
 using Names = store::Table<'n', NameKey, Nothing>;
 
-// Who wants the move lock; the lowest has it.
+// Who wants the move lock. Who has it is in Meta: it keeps it to its end, also when a lower one comes to want it later.
 using Moves = store::Table<'v', TxnKey, Nothing>;
 
 struct Meta {
     CoordinatorConfig config;
     TxnId last_txn;
     u64 last_directory = 0; // counter of directory ids; 0 is the root's
-    FIELDS(config, last_txn, last_directory)
+    TxnId mover;            // has the move lock; 0: the lowest that wants it, if any
+    FIELDS(config, last_txn, last_directory, mover)
 };
 struct MetaKey {
     FIELDS()

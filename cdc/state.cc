@@ -41,8 +41,10 @@ bool mayStart(const store::Reader& r, TxnId id, const std::vector<EntryName>& na
 
 } // namespace
 
+// A walk is worth nothing once somebody else may move directories: the lock never changes hands before its holder's end.
 TxnId Coordinator::moveHolder(const store::Reader& r) const {
-    TxnId holder;
+    TxnId holder = metaOf(r).mover;
+    if (holder.value != 0) return holder;
     Moves::scan(
         r, Moves::All{},
         [&](const TxnKey& key, const Nothing&) {
@@ -149,6 +151,10 @@ void Coordinator::apply(store::Transaction& t, raft::Time now, const raft::Comma
     const Due next = due(*row);
     if (next.what == Due::What::kWalk && !row->wants_move) {
         row->wants_move = true;
+        if (moveHolder(t).value == 0) {
+            meta.mover = id;
+            Metas::put(t, {}, meta);
+        }
         Moves::put(t, {id}, {});
     }
     if (next.what != Due::What::kAnswer) {
@@ -161,8 +167,15 @@ void Coordinator::apply(store::Transaction& t, raft::Time now, const raft::Comma
     Txns::erase(t, {id});
     for (const auto& name : names) Names::erase(t, {name.dir, name.name, id});
     if (row->wants_move) {
+        const bool held = moveHolder(t) == id;
         Moves::erase(t, {id});
-        touched_.insert(moveHolder(t));
+        if (held) { // the lowest of those that want it is next
+            meta.mover = {};
+            Metas::put(t, {}, meta);
+            meta.mover = moveHolder(t);
+            Metas::put(t, {}, meta);
+            touched_.insert(meta.mover);
+        }
     }
     for (const auto& name : names) { // who waited for these names
         const TxnId waiting = firstOf(t, name);
@@ -342,6 +355,8 @@ std::vector<std::string> problems(const store::Reader& r) {
             found.push_back("name \"" + key.name + "\" is kept by txn " + std::to_string(key.txn.value) + ", which has ended");
         return true;
     });
+    if (const TxnId mover = metaOf(r).mover; mover.value != 0 && !Moves::has(r, {mover}))
+        found.push_back("the move lock is held by txn " + std::to_string(mover.value) + ", which does not want it");
     Moves::scan(r, Moves::All{}, [&](const TxnKey& key, const Nothing&) {
         if (!Txns::has(r, key))
             found.push_back("the move lock is kept by txn " + std::to_string(key.txn.value) + ", which has ended");

@@ -254,6 +254,38 @@ TEST_F(CoordinatorTest, DirectoriesAreMovedOneAtATime) {
     nothingLeft();
 }
 
+// Else both have walked when neither has moved, and close a loop together.
+TEST_F(CoordinatorTest, AnEarlierMoveDoesNotTakeTheMoveLockFromALaterOneThatHasIt) {
+    const InodeId e = InodeId::make(InodeType::kDirectory, 9, ShardId{0});
+    const u64 first = ask(rename(kP, "d", kQ, "d"));
+    locked(kD);
+    ASSERT_EQ(next(), "LockEntry");
+    const Call late = calls.front();
+    calls.clear();
+    const u64 second = ask(rename(kQ, "e", kP, "e"));
+    locked(e);
+    locked({});
+    ASSERT_EQ(next(), "GetParent");
+    const Call walk = calls.front();
+    calls.clear();
+    calls.push_back(late);
+    locked({});
+    EXPECT_EQ(next(), "") << "the other one is on its way up";
+    calls.push_back(walk);
+    parent(kRoot);
+    for (const char* step : {"SetParent", "SetEntry", "RemoveEntry"}) {
+        EXPECT_EQ(next(), step);
+        ok();
+    }
+    EXPECT_EQ(answer(second), "Ok");
+    ASSERT_EQ(next(), "GetParent");
+    parent(kD);
+    ok();
+    ok();
+    EXPECT_EQ(answer(first), "Invalid");
+    nothingLeft();
+}
+
 TEST_F(CoordinatorTest, AnIdOfAShardThatIsNotThereIsRefusedAndNotAwaited) {
     const u64 id = ask(makeDir("a", InodeId::make(InodeType::kDirectory, 1, ShardId{999})));
     ok();
