@@ -3,6 +3,7 @@
 #include <algorithm>
 #include "client/edit.h"
 #include "core/data/geometry.h"
+#include "core/data/placement.h"
 
 namespace skua::client {
 
@@ -285,6 +286,10 @@ Task<Result<Attributes>> FileSystem::truncate(std::string path, u64 size) {
 Task<Result<FsSpace>> FileSystem::space() {
     (void)co_await client_.cluster.refresh();
     FsSpace s;
+    const Policy& policy = client_.cluster.defaultPolicy();
+    const u32 span = geometry::maxSpan(policy);
+    const Geometry g = geometry::choose(policy, span);
+    std::map<std::string, u64> free, capacity; // by failure domain
     for (const auto& [id, service] : client_.cluster.services()) {
         if (service.state == registry::DiskState::kRemoved) continue;
         s.disks++;
@@ -292,12 +297,21 @@ Task<Result<FsSpace>> FileSystem::space() {
         s.disks_up++;
         s.capacity += service.capacity;
         s.used += service.used;
-        if (service.state == registry::DiskState::kUp) s.free += service.free;
+        capacity[service.domain] += service.capacity;
+        if (service.state != registry::DiskState::kUp) continue;
+        s.free += service.free;
+        const bool full = service.free < geometry::blockLength(g, span);
+        s.disks_full += full;
+        if (!full) free[service.domain] += service.free;
     }
-    const Policy& policy = client_.cluster.defaultPolicy();
-    const Geometry g = geometry::choose(policy, geometry::maxSpan(policy));
-    s.free_logical = s.free / g.blocks() * g.data;
-    s.capacity_logical = s.capacity / g.blocks() * g.data;
+    const u32 least = std::min<u32>(g.blocks(), g.data + 1u); // as the writer
+    const auto logical = [&](const std::map<std::string, u64>& domains) {
+        std::vector<u64> bytes;
+        for (const auto& [name, n] : domains) bytes.push_back(n);
+        return roomPerBlock(std::move(bytes), g.blocks(), least) * g.data;
+    };
+    s.free_logical = logical(free);
+    s.capacity_logical = logical(capacity);
     CO_TRY(auto usage, co_await client_.metadata.usage());
     s.inodes = usage.inodes;
     s.files = usage.files;

@@ -73,10 +73,10 @@ struct Listed {
 };
 struct FsSpace {
     u64 capacity = 0, free = 0, used = 0; // bytes of all disks, raw
-    u64 free_logical = 0;                 // after redundancy by the default policy
+    u64 free_logical = 0; // what can still be written by the default policy: while enough failure domains have room
     u64 capacity_logical = 0;
     u64 inodes = 0, files = 0, directories = 0, bytes = 0, past_bytes = 0;
-    u32 disks = 0, disks_up = 0;
+    u32 disks = 0, disks_up = 0, disks_full = 0; // full: no room for a block of a long file
 };
 
 class FileSystem {

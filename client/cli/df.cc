@@ -23,7 +23,8 @@ Task<int> df(Client& client, bool as_json) {
                               {"bytes", s->bytes},
                               {"past_bytes", s->past_bytes},
                               {"disks", s->disks},
-                              {"disks_up", s->disks_up}};
+                              {"disks_up", s->disks_up},
+                              {"disks_full", s->disks_full}};
         print(out);
         co_return kFine;
     }
@@ -35,7 +36,8 @@ Task<int> df(Client& client, bool as_json) {
                   humanBytes(s->bytes).c_str(), humanBytes(s->free_logical).c_str());
     print(text);
     print(std::to_string(s->files) + " files, " + std::to_string(s->directories) + " directories, " + humanBytes(s->past_bytes) +
-          " in past versions, " + std::to_string(s->disks_up) + " of " + std::to_string(s->disks) + " disks up\n");
+          " in past versions, " + std::to_string(s->disks_up) + " of " + std::to_string(s->disks) + " disks up" +
+          (s->disks_full ? ", " + std::to_string(s->disks_full) + " full" : std::string()) + "\n");
     co_return kFine;
 }
 

@@ -5,6 +5,7 @@
 #include "client/cli/all.h"
 #include "client/cli/mounts.h"
 #include "core/base/config.h"
+#include "core/data/geometry.h"
 #include "core/net/keys.h"
 #include "raft/messages.h"
 
@@ -122,6 +123,9 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
     };
     u64 servers_up = 0, disks_up = 0, led = 0;
     bool low = false;
+    const Policy& policy = client.cluster.defaultPolicy();
+    const u32 span = geometry::maxSpan(policy);
+    const u32 longest_block = geometry::blockLength(geometry::choose(policy, span), span);
     for (const auto& s : map.servers) {
         auto h = hints.find(s.id.value);
         const bool up = h != hints.end() && h->second.up;
@@ -146,6 +150,7 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
                                 {"state", stateName(d.state)},
                                 {"up", up},
                                 {"silent", !d.up},
+                                {"full", up && d.free < longest_block},
                                 {"capacity", d.capacity},
                                 {"free", d.free},
                                 {"used", d.used},
@@ -182,6 +187,7 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
     if (space)
         out["space"] = {{"capacity", space->capacity},
                         {"free", space->free},
+                        {"free_logical", space->free_logical},
                         {"used", space->used},
                         {"files", space->files},
                         {"directories", space->directories},
@@ -213,6 +219,8 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
             text += "server " + s["name"].get<std::string>() +
                     ": its metadata disk is almost full; it leads only what nobody else can, make room there\n";
     for (const auto& d : out["disks"]) {
+        if (d["full"].get<bool>())
+            text += "disk " + std::to_string(d["id"].get<u64>()) + " of " + d["server"].get<std::string>() + ": full\n";
         if (d["up"].get<bool>()) continue;
         const std::string id = std::to_string(d["id"].get<u64>()), state = d["state"].get<std::string>();
         text += "disk " + id + " of " + d["server"].get<std::string>() + ": ";

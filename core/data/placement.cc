@@ -1,6 +1,7 @@
 #include "core/data/placement.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 namespace skua {
@@ -86,6 +87,24 @@ std::vector<std::size_t> place(std::span<const Candidate> candidates, const Plac
         if (out.size() == wish.count || wish.disk_class.empty()) break;
     }
     return out;
+}
+
+u64 roomPerBlock(std::vector<u64> free, u32 width, u32 least) {
+    if (width == 0 || least == 0) return 0;
+    std::ranges::sort(free, std::greater<>());
+    const u64 narrow = free.size() < least ? 0 : free[least - 1];
+    // The largest x with sum of min(free, x) >= width * x: the k largest give x each, and the rest all they have.
+    u64 rest = 0, wide = 0;
+    for (const u64 f : free) rest += f;
+    for (u32 k = 0; k < width && k < free.size(); k++) {
+        const u64 x = rest / (width - k);
+        if (free[k] <= x) {
+            wide = x;
+            break;
+        }
+        rest -= free[k];
+    }
+    return std::max(wide, narrow);
 }
 
 u32 writableDomains(std::span<const Candidate> candidates) {

@@ -34,6 +34,10 @@ struct PlacementWish {
 // no more. Deterministic by `random`.
 std::vector<std::size_t> place(std::span<const Candidate> candidates, const PlacementWish& wish, Random& random);
 
+// How many bytes each block of spans can have in all, until too few domains have room: `width` blocks of each span in
+// distinct domains, or `least` of them where no more can be had. `free`: of each domain. A lower bound.
+u64 roomPerBlock(std::vector<u64> free, u32 width, u32 least);
+
 // How many failure domains have a writable service.
 u32 writableDomains(std::span<const Candidate> candidates);
 

@@ -68,6 +68,11 @@ def full_disks_are_told_within_seconds_and_work_again_when_there_is_room():
         except OSError as e:
             assert e.errno == errno.ENOSPC, e
         assert time.monotonic() - started < 5, time.monotonic() - started
+        # Nobody promises room that is not there.
+        wait_for(lambda: c.skua("df", "--json").stdout and all(d["full"] for d in c.status()["disks"]), 15, "all disks being full")
+        df = os.statvfs(m)
+        assert df.f_bavail == 0 and df.f_blocks > 0, df
+        assert b": full" in c.skua("status").stdout and b"6 full" in c.skua("df").stdout
         # Reads and deletes go on, and what is small enough to need no disk is still written.
         assert open(f"{m}/kept", "rb").read() == b"k" * 300_000
         assert open(f"{m}/fill0", "rb").read() == BYTES

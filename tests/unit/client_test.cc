@@ -583,5 +583,21 @@ TEST(Files, CopyWithinAndSpace) {
     EXPECT_GT(space->free_logical, 0u);
 }
 
+TEST(Files, FreeIsWhatCanStillBeWritten) {
+    World w;
+    for (auto& hint : w.transport.map.disks) hint.free = hint.id.value <= 4 ? 0 : 1ull << 30;
+    auto space = w.run(w.fs.space());
+    ASSERT_TRUE(space);
+    EXPECT_EQ(space->disks_full, 4u);
+    EXPECT_EQ(space->free, 4ull << 30);
+    EXPECT_EQ(space->free_logical, 0u); // five disks must have room
+    for (auto& hint : w.transport.map.disks) hint.free = 1ull << 30;
+    EXPECT_EQ(w.run(w.fs.space())->free_logical, (8ull << 30) / 6 * 4);
+    w.transport.map.disks[0].free = 1ull << 38; // one large disk helps only as far as the others go along
+    EXPECT_EQ(w.run(w.fs.space())->free_logical, (7ull << 30) / 5 * 4);
+    for (auto& hint : w.transport.map.disks) hint.free = hint.id.value <= 3 ? 0 : 1ull << 30;
+    EXPECT_EQ(w.run(w.fs.space())->free_logical, 4ull << 30); // with five blocks of six
+}
+
 } // namespace
 } // namespace skua::test
