@@ -29,6 +29,7 @@ void Slots::remember(u32 segment, const Segment& s) {
     if (s.free == s.state.size()) empty_.insert(segment);
     c.ready += s.ready;
     freeBytes_ += static_cast<u64>(s.free) * slotBytes(s.size_class);
+    freeForLarge_ += forLarge(s);
 }
 
 void Slots::forget(u32 segment, const Segment& s) {
@@ -38,6 +39,12 @@ void Slots::forget(u32 segment, const Segment& s) {
     empty_.erase(segment);
     c.ready -= s.ready;
     freeBytes_ -= static_cast<u64>(s.free) * slotBytes(s.size_class);
+    freeForLarge_ -= forLarge(s);
+}
+
+u64 Slots::forLarge(const Segment& s) const {
+    if (s.free != s.state.size() && classData(s.size_class) < kLargeSlot) return 0;
+    return static_cast<u64>(s.free) * slotBytes(s.size_class);
 }
 
 void Slots::addSegment(u32 segment, u32 size_class, bool written) {

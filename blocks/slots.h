@@ -30,6 +30,8 @@ u32 classOf(u32 bytes);                       // the smallest that takes them; 1
 std::optional<u32> classWith(u32 data_bytes); // the one of exactly this size: what a row names
 u32 slotBytes(u32 c);
 
+inline constexpr u32 kLargeSlot = 1u << 20; // data
+
 struct Place {
     u32 segment = 0, slot = 0;
     friend auto operator<=>(const Place&, const Place&) = default;
@@ -68,6 +70,8 @@ public:
     u64 readyBytes(u32 size_class) const; // data that fits into ready slots
     bool everUsed(u32 size_class) const { return classes_[size_class].used; }
     u64 freeBytes() const { return freeBytes_; } // in free slots
+    // Of those, in empty segments and in slots of at least kLargeSlot: where long files still find room.
+    u64 freeForLarge() const { return freeForLarge_; }
     std::size_t segments() const { return segments_.size(); }
     std::size_t emptySegments() const { return empty_.size(); }
     u64 segmentBytes() const { return segmentBytes_; }
@@ -91,12 +95,13 @@ private:
     void setWritten(Segment& s, u32 slot);
     void remember(u32 segment, const Segment& s);
     void forget(u32 segment, const Segment& s);
+    u64 forLarge(const Segment& s) const;
 
     u64 segmentBytes_;
     std::map<u32, Segment> segments_;
     Class classes_[kClasses];
     std::set<u32> empty_;
-    u64 freeBytes_ = 0;
+    u64 freeBytes_ = 0, freeForLarge_ = 0;
 };
 
 } // namespace skua::blocks

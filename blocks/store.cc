@@ -215,8 +215,9 @@ u64 Store::freeBytes() const {
     // What the file system has left bounds what can be added, not what is overwritten.
     room = std::min(room, fileSystemFree_ > reserve() ? fileSystemFree_ - reserve() : 0);
     if (fileSystemFree_ < kLeastFileSystemFree) return 0;
-    // Room comes in whole segments. What is less serves small blocks, and is not counted.
-    return room / options_.segment * options_.segment + slots_.freeBytes();
+    // Room comes in whole segments. What is less, and free slots of smaller classes, serve small blocks and are not
+    // counted: who looks at this wants to store long files.
+    return room / options_.segment * options_.segment + slots_.freeForLarge();
 }
 
 const Store::Entry* Store::find(const BlockId& id) const {

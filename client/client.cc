@@ -18,6 +18,25 @@ Task<> reportBadBlock(Metadata& metadata, BlockServiceId service, BlockId block)
     co_return Ok{};
 }
 
+constexpr std::size_t kRememberedMost = 64u << 10; // blocks of one content; more are left to the sweep
+constexpr std::size_t kAbandonedTogether = 1024;
+constexpr u64 kGiveUpFor = 2 * kSecond;
+
+// All are of one reservation; of one content, or few.
+Task<> abandonAll(Metadata& metadata, std::vector<BlockRef> blocks, std::shared_ptr<Event> done) {
+    for (std::size_t from = 0; from < blocks.size();) {
+        shard::AbandonBlocks request;
+        request.reservation = blocks[from].id.reservation;
+        request.content = blocks[from].id.content;
+        while (from < blocks.size() && request.blocks.size() < kAbandonedTogether && blocks[from].id.content == request.content)
+            request.blocks.push_back(blocks[from++]);
+        auto told = co_await metadata.abandonBlocks(std::move(request));
+        if (!told) break; // swept when the reservation has ended
+    }
+    done->set();
+    co_return Ok{};
+}
+
 } // namespace
 
 Client::Client(Clock& clock_, net::Transport& transport, ClientOptions options_)
@@ -48,6 +67,29 @@ Task<> Client::stopped() {
     (void)co_await metadata.reservations().stopped();
     (void)co_await cluster.stopped();
     (void)co_await services.background().all();
+    co_return Ok{};
+}
+
+void Client::wrote(const NewId& id, const BlockRef& block) {
+    if (!id.written) return;
+    if (!id.written->given_up) {
+        if (id.written->blocks.size() < kRememberedMost) id.written->blocks.push_back(block);
+        return;
+    }
+    // It came late.
+    services.background().spawn(abandonAll(metadata, std::vector<BlockRef>{block}, std::make_shared<Event>()));
+}
+
+Task<> Client::giveUp(NewId id) {
+    if (!id.written) co_return Ok{};
+    id.written->given_up = true;
+    std::vector<BlockRef> all = std::move(id.written->blocks);
+    id.written->blocks.clear();
+    if (all.empty()) co_return Ok{};
+    auto done = std::make_shared<Event>();
+    services.background().spawn(abandonAll(metadata, std::move(all), done));
+    auto waiting = done->wait(clock, kGiveUpFor);
+    (void)co_await waiting;
     co_return Ok{};
 }
 

@@ -58,6 +58,12 @@ public:
     void stop();
     Task<> stopped();
 
+    // A block has its receipt: remembered for giveUp().
+    void wrote(const NewId& id, const BlockRef& block);
+    // Nothing more of what was written under this id will be committed: the room comes back at once instead of when
+    // the reservation ends. What was committed stays (AbandonBlocks). Waits for at most 2 s, then goes on by itself.
+    Task<> giveUp(NewId id);
+
     Clock& clock;
     const ClientOptions options;
     Cluster cluster;

@@ -86,6 +86,8 @@ public:
         }
     }
 
+    const NewId& id() const { return id_; }
+
 private:
     Task<Result<Attributes>> once();
     Task<Result<>> touchSpans(FileReader& base, u64 kept, std::vector<Range>& touched);
@@ -313,6 +315,10 @@ Task<Result<Attributes>> Editor::commit(const Attributes& base, u64 covered, std
 Task<Result<Attributes>> editFile(Client& client, Edit edit) {
     Editor editor(client, edit);
     auto done = co_await editor.run();
+    if (!done) {
+        const NewId id = editor.id();
+        (void)co_await client.giveUp(id);
+    }
     co_return done;
 }
 

@@ -155,6 +155,15 @@ Task<Result<Attributes>> FileSystem::putFile(std::string path, PutOptions option
 Task<Result<Attributes>> FileSystem::putFileAt(InodeId dir, std::string name, PutOptions options, Source& source) {
     CO_TRY(Policy policy, co_await client_.metadata.policyOf(dir));
     FileWriter writer(client_, std::move(policy), dir.shard());
+    auto put = co_await fill(writer, dir, std::move(name), std::move(options), source);
+    if (!put) {
+        // Whether a commit happened whose answer is missing is for the shard to say.
+        (void)co_await writer.giveUp();
+    }
+    co_return put;
+}
+
+Task<Result<Attributes>> FileSystem::fill(FileWriter& writer, InodeId dir, std::string name, PutOptions options, Source& source) {
     for (;;) {
         const Source::Direct direct = source.direct();
         if (direct.bytes == 0) break;

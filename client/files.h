@@ -137,6 +137,7 @@ private:
     Task<> removeName(InodeId dir, std::string name, InodeId inode, std::string path, Removing& removing);
     Task<> removeSubtree(InodeId dir, std::string name, InodeId inode, std::string path, Removing& removing, u32 depth);
     Task<Result<>> removeDirectory(InodeId dir, std::string name, bool now);
+    Task<Result<Attributes>> fill(FileWriter& writer, InodeId dir, std::string name, PutOptions options, Source& source);
     struct Undeleting;
     Task<> undeleteName(InodeId dir, shard::PastEntry past, std::string path, Undeleting& undeleting, u32 depth);
     Task<> undeleteBelow(InodeId dir, std::string path, Undeleting& undeleting, u32 depth);

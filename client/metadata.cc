@@ -206,6 +206,12 @@ Task<Result<u64>> Metadata::stageSpans(shard::StageSpans request) {
     co_return reply.covered;
 }
 
+Task<Result<>> Metadata::abandonBlocks(shard::AbandonBlocks request) {
+    const GroupId group = groupOf(request.content.shard());
+    CO_TRY_OK(co_await caller_.mutate(group, std::move(request)));
+    co_return Ok{};
+}
+
 Task<Result<>> Metadata::hold(InodeId inode, bool release) {
     shard::Hold request;
     request.inodes.push_back(inode);

@@ -82,6 +82,7 @@ public:
     Task<Result<Attributes>> setContent(shard::SetContent request);
     Task<Result<Attributes>> editContent(shard::EditContent request);
     Task<Result<u64>> stageSpans(shard::StageSpans request);
+    Task<Result<>> abandonBlocks(shard::AbandonBlocks request);
     Task<Result<>> hold(InodeId inode, bool release = false);
     Task<Result<>> reportBad(BlockServiceId service, BlockId block);
 

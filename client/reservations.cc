@@ -43,7 +43,11 @@ std::optional<NewId> Reservations::tryTake(ShardId shard) {
         tasks_.spawn(fetch(shard));
     }
     if (!s.current) return std::nullopt;
-    return NewId{s.current, s.current->next++};
+    NewId id;
+    id.from = s.current;
+    id.counter = s.current->next++;
+    id.written = std::make_shared<Written>();
+    return id;
 }
 
 Task<Result<NewId>> Reservations::take(ShardId shard) {

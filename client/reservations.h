@@ -28,9 +28,16 @@ struct Reservation {
     Monotonic kept;        // when it was taken, used or extended last
 };
 
+// Blocks that were written under one id, for whom it turns out that nobody commits them (Client::giveUp()).
+struct Written {
+    std::vector<BlockRef> blocks;
+    bool given_up = false;
+};
+
 struct NewId {
     std::shared_ptr<Reservation> from;
     u64 counter = 0;
+    std::shared_ptr<Written> written; // shared by the copies; null: this is no id
     ReservationId reservation() const { return from->id; }
     InodeId inode(InodeType type) const { return InodeId::make(type, counter, from->shard); }
     ContentId content() const { return ContentId::make(counter, from->shard); }

@@ -16,7 +16,8 @@ constexpr u64 kProbeFirst = 1 * kSecond, kProbeMost = 30 * kSecond, kTrustAnswer
 constexpr u64 kProbeAway = 1 * kSecond; // who is waited for no more is asked so often how it is
 constexpr u64 kAtOnce = 1 * kSecond;    // a connection that fails within it was refused; later, nobody answered
 constexpr u64 kRefusedFor = 5 * kSecond;
-constexpr u64 kTriedAnyway = 8u << 10; // such blocks go where no larger ones do, whatever the disk reports as free
+constexpr u64 kTriedAnyway = 1u << 20; // such blocks may find room where a disk reports none (blocks/store.cc:freeBytes)
+constexpr u64 kTriedUnsaid = 8u << 10; // of those, what roomIn() promises: they need no slot
 constexpr u64 kPlaceFor = 5 * kSecond, kShortAnew = 10 * kSecond;
 constexpr std::size_t kNamedMost = 8; // disks in one message
 constexpr u64 kReportAgain = 10 * kMinute;
@@ -188,7 +189,13 @@ const std::vector<Candidate>& Services::candidates() {
     }
     std::map<std::string_view, u64> room;
     for (const Candidate& c : candidates_)
-        if (c.writable) room[c.domain] = std::max(room[c.domain], c.free);
+        if (c.writable) {
+            // Who refused a block of any size has less than its report, which is seconds old, says.
+            const auto h = health_.find(c.service.value);
+            const bool refused = h != health_.end() && h->second.refused_until.value > now;
+            const u64 said = refused ? kTriedUnsaid : std::max(all.at(c.service.value).free, kTriedUnsaid);
+            room[c.domain] = std::max(room[c.domain], std::min(c.free, said));
+        }
     roomByDomain_.clear();
     for (const auto& [domain, bytes] : room) roomByDomain_.push_back(bytes);
     std::sort(roomByDomain_.begin(), roomByDomain_.end(), std::greater<>());

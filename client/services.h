@@ -64,7 +64,7 @@ public:
         std::string why;   // "; do not answer: 2 5; full: 3", or empty
     };
     Shortage shortage(u64 bytes);
-    // The largest block that so many failure domains would take now; ~0: too few of them answer to say.
+    // The largest block that so many failure domains take now, by what they report; ~0: too few of them answer to say.
     u64 roomIn(u32 domains);
     // Too few are live: whether they are worth waiting for. Only for 5 s since it began, whoever waits: then false.
     bool waitForMore();

@@ -111,6 +111,7 @@ Task<> runAttempt(std::shared_ptr<SpanJob> job, u32 index, std::shared_ptr<Attem
     attempt->finished = true;
     if (receipt) {
         attempt->receipt = *receipt;
+        job->client.wrote(job->id, BlockRef{attempt->id, attempt->service, receipt->sum, false});
         attempt->error = Error();
     } else {
         attempt->error = receipt.error();

@@ -9,6 +9,7 @@ namespace skua::client {
 namespace {
 constexpr u64 kWorthAHole = 64u << 10;    // fewer zeros are written
 constexpr std::size_t kSpansInFlight = 2; // besides the one that is being filled
+constexpr u64 kGiveUpFor = 1 * kSecond, kGiveUpLook = 10 * kMillisecond;
 constexpr std::size_t kBreath = 1u << 20; // bytes that are taken before others run
 } // namespace
 
@@ -301,6 +302,22 @@ Task<Result<>> FileWriter::hole(u64 bytes) {
     }
     size_ += bytes;
     CO_TRY_OK(co_await settle(kSpansInFlight));
+    co_return Ok{};
+}
+
+Task<> FileWriter::giveUp() {
+    if (!begun_) co_return Ok{};
+    current_.reset();
+    // What is under way has its receipts soon, or ends by itself and is given back then.
+    const u64 until = client_.clock.now().value + kGiveUpFor;
+    while (inFlight() > 0 && client_.clock.now().value < until) {
+        Sleep nap(client_.clock, kGiveUpLook);
+        co_await nap;
+    }
+    client_.spanBudget.give(std::exchange(currentBudget_, 0));
+    for (auto& p : parts_) client_.spanBudget.give(p.budget);
+    parts_.clear();
+    (void)co_await client_.giveUp(id_);
     co_return Ok{};
 }
 

@@ -78,6 +78,8 @@ public:
     Task<Result<u64>> appendFrom(const StripeRead& read, u64 at, u64 bytes);
     Task<Result<>> skip(u64 bytes); // zeros that cost nothing
     Task<Result<shard::NewContent>> finish();
+    // It is not committed, for whatever reason: gives back what was written. Nothing is called after it.
+    Task<> giveUp();
 
     u64 size() const { return size_; }
     const NewId& id() const { return id_; } // of the content; after the first await

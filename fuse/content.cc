@@ -290,6 +290,7 @@ client::Edit Content::edit(Policy policy) const {
 
 void Content::committed(const Attributes& attributes) {
     discard();
+    spent_.clear();
     fresh_ = false;
     committed_ = attributes;
     known_ = true;

@@ -63,9 +63,13 @@ public:
     // Lets go of bytes that are sent, about so many.
     Task<> letGo(u64 bytes);
     void resetStream() {
-        if (stream_) stream_->stop();
+        if (!stream_) return;
+        stream_->stop();
+        spent_.push_back(stream_->id());
         stream_.reset();
     }
+    // Ids of the streams that were begun and not committed: what they wrote is in nobody's file.
+    std::vector<client::NewId> spent() { return std::move(spent_); }
 
 private:
     Task<Result<std::vector<Buffer>>> readBase(u64 offset, u64 length);
@@ -79,6 +83,7 @@ private:
     InodeId inode_;
     Overlay overlay_;
     std::shared_ptr<Stream> stream_;
+    std::vector<client::NewId> spent_;
     std::shared_ptr<client::FileReader> base_;
     Attributes committed_;
     bool known_ = false; // committed_ is

@@ -327,6 +327,8 @@ Task<> Mount::closed(NodePtr node, bool commit) {
     if (node->pending) drop(node);
     if (node->content) {
         node->content->discard();
+        if (lost || node->dropped)
+            for (client::NewId& id : node->content->spent()) tasks_.spawn(client.giveUp(std::move(id)));
         node->content.reset();
     }
     node->failed = Error();

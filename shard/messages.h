@@ -550,6 +550,17 @@ struct RetireService {
     FIELDS(service)
     using Reply = Done;
 };
+// Blocks that were written under the client's reservation and will never be committed become garbage. Those that were
+// committed stay; the others can never be: safe after a commit whose outcome is unknown, too. Nothing else of the content
+// may be committed under the reservation for the first time after this.
+struct AbandonBlocks {
+    MESSAGE(87, AbandonBlocks)
+    ReservationId reservation;
+    ContentId content;
+    std::vector<BlockRef> blocks; // at most 4096
+    FIELDS(reservation, content, blocks)
+    using Reply = Done;
+};
 
 // --- between shards (servers only) ----------------------------------------------------------------------
 
@@ -737,7 +748,7 @@ using Request = std::variant<Lookup, GetAttr, ReadDir, Open, Spans, ReadLink, Ge
                              PastContents, ListPast, Fate, ServiceContents, TakeGarbage, Usage, Check, GetPolicy, ReserveIds,
                              KeepReservation, StageSpans, CommitFile, SetContent, EditContent, SetAttr, SetXattr, RemoveXattr,
                              Symlink, MakeNode, Unlink, RenameHere, LinkHere, Undelete, RestoreContent, PurgeNow, SetPolicy, Hold,
-                             ReplaceBlock, ReportBad, DoneGarbage, RetireService, Deliver, Step, Purge, Delivered>;
+                             ReplaceBlock, ReportBad, DoneGarbage, RetireService, AbandonBlocks, Deliver, Step, Purge, Delivered>;
 
 // Format's config.
 struct ShardConfig {

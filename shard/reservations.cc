@@ -90,6 +90,28 @@ Result<> useBlocks(Context& ctx, ReservationId id, ContentId content, const std:
     return Ok{};
 }
 
+std::vector<BlockRef> useTheRest(Context& ctx, ReservationId id, ContentId content, const std::vector<BlockRef>& blocks) {
+    std::vector<BlockRef> rest;
+    std::map<u32, u64> words;
+    for (const BlockRef& b : blocks) {
+        const u32 word = b.id.n / 64;
+        auto at = words.find(word);
+        if (at == words.end()) {
+            const auto row = Used::get(ctx.rows, {id, content, word});
+            at = words.emplace(word, row ? row->bits : 0).first;
+        }
+        const u64 bit = u64{1} << b.id.n % 64;
+        if (at->second & bit) {
+            PROBE("blocks are abandoned that were committed");
+            continue;
+        }
+        at->second |= bit;
+        rest.push_back(b);
+    }
+    for (const auto& [word, bits] : words) Used::put(ctx.rows, {id, content, word}, {bits});
+    return rest;
+}
+
 namespace {
 
 // What it had used; the row itself is gone, so nobody can use any of it again.

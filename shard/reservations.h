@@ -27,5 +27,7 @@ Result<> useInode(Context&, ReservationId, InodeId);
 Result<> useContent(Context&, ReservationId, ContentId);
 // Blocks that were never in any content before; all are of this reservation and content.
 Result<> useBlocks(Context&, ReservationId, ContentId, const std::vector<BlockId>&);
+// Marks those of `blocks` that were in no content yet as used, so that none will ever have them: these.
+std::vector<BlockRef> useTheRest(Context&, ReservationId, ContentId, const std::vector<BlockRef>& blocks);
 
 } // namespace skua::shard::reservations

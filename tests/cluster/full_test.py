@@ -95,6 +95,28 @@ def a_file_that_could_not_be_stored_can_be_written_again_at_once():
 
 
 @promise
+def what_an_aborted_write_took_is_free_again_soon():
+    with Cluster(disks=6, shards=2, options=SMALL) as c:
+        m = c.mount()
+        used = lambda: sum(d["used"] for d in c.status()["disks"])
+        for way in ("put", "mount"):
+            if way == "put":
+                done = c.skua("put", "/long", input=BYTES * 40, check=False)
+                assert done.returncode == 1 and b"no space" in done.stderr.lower(), done.stderr
+            else:
+                wrong, _ = store(f"{m}/long", BYTES * 40)
+                assert wrong == errno.ENOSPC, wrong
+            wait_for(lambda: used() < 100 * MIB, 60, f"the room of an aborted {way}")
+
+            def fits():
+                return store(f"{m}/fits", BYTES * 4)[0] == 0
+
+            wait_for(fits, 30, "a write into that room")
+            assert open(f"{m}/fits", "rb").read() == BYTES * 4
+            # (what this takes stays for half an hour)
+
+
+@promise
 def too_many_lost_disks_are_named_and_waited_for_briefly():
     with Cluster(disks=8, shards=2) as c:
         m = c.mount()

@@ -177,6 +177,28 @@ TEST(Writer, FullDisksAreNoSpaceAtOnceAndUsedAgainWhenTheyHaveRoom) {
     EXPECT_TRUE(w.put("/f", World::bytes(50u << 20)));
 }
 
+TEST(Writer, WhatAFailedWriteStoredIsGivenBack) {
+    World w;
+    // The first spans find room, later ones do not.
+    client::FileWriter writer(w.client, fourAndTwo(), ShardId{0});
+    const std::string data = World::bytes(40u << 20);
+    const std::span<const u8> bytes{reinterpret_cast<const u8*>(data.data()), data.size()};
+    ASSERT_TRUE(w.run(writer.append(bytes)));
+    (void)w.run(sleepFor(w.clock, kSecond));
+    for (auto& [id, disk] : w.transport.disks) disk.fault.full = true;
+    (void)w.run(writer.append(bytes));
+    EXPECT_EQ(w.run(writer.finish()).code(), Code::NoSpace);
+    const u64 before = w.run(w.client.metadata.usage())->garbage_blocks;
+    (void)w.run(writer.giveUp());
+    EXPECT_EQ(w.transport.asked["AbandonBlocks"], 1u);
+    EXPECT_GE(w.run(w.client.metadata.usage())->garbage_blocks, before + 12);
+    // Whole files say it by themselves.
+    (void)w.run(sleepFor(w.clock, 6 * kSecond));
+    for (auto& [id, disk] : w.transport.disks) disk.fault.full = id > 3;
+    EXPECT_EQ(w.put("/f", data).code(), Code::NoSpace);
+    EXPECT_EQ(w.transport.asked["AbandonBlocks"], 2u);
+}
+
 TEST(Writer, SomeFullAndSomeAwayIsSaidOfEach) {
     World w;
     for (u32 i : {1u, 2u}) w.fault(i).refuse = true;
@@ -190,7 +212,10 @@ TEST(Writer, SomeFullAndSomeAwayIsSaidOfEach) {
 TEST(Writer, ADiskWithoutRoomForLargeBlocksStillTakesSmallOnes) {
     World w;
     for (auto& [id, disk] : w.transport.disks) disk.fault.full_from = 64u << 10;
-    for (auto& hint : w.transport.map.disks) hint.free = 0; // no whole segment is left
+    for (auto& hint : w.transport.map.disks) { // no whole segment is left
+        hint.free = 0;
+        hint.used = 1;
+    }
     EXPECT_TRUE(w.run(w.client.cluster.refresh()));
     EXPECT_EQ(w.put("/large", World::bytes(5u << 20)).code(), Code::NoSpace);
     const std::string small = World::bytes(8u << 10);
@@ -585,7 +610,10 @@ TEST(Files, CopyWithinAndSpace) {
 
 TEST(Files, FreeIsWhatCanStillBeWritten) {
     World w;
-    for (auto& hint : w.transport.map.disks) hint.free = hint.id.value <= 4 ? 0 : 1ull << 30;
+    for (auto& hint : w.transport.map.disks) {
+        hint.free = hint.id.value <= 4 ? 0 : 1ull << 30;
+        hint.used = 1;
+    }
     auto space = w.run(w.fs.space());
     ASSERT_TRUE(space);
     EXPECT_EQ(space->disks_full, 4u);

@@ -100,6 +100,49 @@ TEST_F(ShardContent, SpansThatLieAboutThemselvesAreRefused) {
     EXPECT_EQ(refused(s), Code::TooLarge);
 }
 
+TEST_F(ShardContent, AbandonedBlocksAreGarbageAtOnceAndNeverCommitted) {
+    const ContentId c = ids.content();
+    const SpanWithProofs s = w.span(ids, c, 0, 50'000, kWide);
+    const AbandonBlocks give_up{ids.reservation, c, s.span.blocks};
+    ASSERT_TRUE(w.write(give_up));
+    for (u32 service = 1; service <= 6; service++) {
+        const auto taken = w.read(TakeGarbage{{service}, 10}, true);
+        ASSERT_TRUE(taken);
+        EXPECT_EQ(taken->blocks, std::vector<BlockId>{s.span.blocks[service - 1].id});
+    }
+    EXPECT_FALSE(w.write(w.commit(ids, "f", World::contentOf(c, {s}))));
+    EXPECT_FALSE(w.read(Lookup{kRoot, "f"}));
+    ASSERT_TRUE(w.write(give_up)); // and again: nothing changes
+    // Other contents of the reservation are as usable as before.
+    w.file(ids, "g", {10'000});
+}
+
+TEST_F(ShardContent, BlocksThatWereCommittedAreNotAbandoned) {
+    const ContentId c = ids.content();
+    const SpanWithProofs s = w.span(ids, c, 0, 50'000, kWide);
+    AbandonBlocks give_up{ids.reservation, c, s.span.blocks};
+    ASSERT_TRUE(w.write(w.commit(ids, "f", World::contentOf(c, {s}))));
+    give_up.blocks.push_back(w.block(ids, c, 3)); // of an attempt that lost
+    ASSERT_TRUE(w.write(give_up));
+    EXPECT_TRUE(w.read(TakeGarbage{{1}, 10}, true)->blocks.empty());
+    EXPECT_EQ(w.read(TakeGarbage{{3}, 10}, true)->blocks, std::vector<BlockId>{give_up.blocks.back().id});
+}
+
+TEST_F(ShardContent, OnlyTheOwnerAbandonsAndOnlyWhatIsIts) {
+    const ContentId c = ids.content();
+    const SpanWithProofs s = w.span(ids, c, 0, 50'000, kWide);
+    AbandonBlocks give_up{ids.reservation, c, s.span.blocks};
+    EXPECT_EQ(w.write(give_up, 2).code(), Code::Expired);
+    give_up.blocks[2].id.content = ids.content();
+    EXPECT_EQ(w.write(give_up).code(), Code::Invalid);
+    give_up.blocks[2] = s.span.blocks[2];
+    give_up.blocks[2].service = {0};
+    EXPECT_EQ(w.write(give_up).code(), Code::Invalid);
+    give_up.blocks.resize(4097);
+    EXPECT_EQ(w.write(give_up).code(), Code::Invalid);
+    EXPECT_TRUE(w.write(w.commit(ids, "f", World::contentOf(c, {s}))));
+}
+
 TEST_F(ShardContent, EnoughBlocksMustBeThere) {
     const ContentId c = ids.content();
     SpanWithProofs s = w.span(ids, c, 0, 50'000, kWide);
