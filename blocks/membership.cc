@@ -9,6 +9,7 @@ namespace skua::blocks {
 namespace {
 
 constexpr u64 kBeat = kSecond;
+constexpr u64 kAskGapNs = 25 * kMillisecond; // between two shards on average
 constexpr u32 kGarbageTogether = 1000, kFatesTogether = 1000;
 
 net::CallerLimits limitsOf(u64 total_ns) {
@@ -213,7 +214,9 @@ Task<> Membership::collectGarbage() {
                 bool more = true;
                 while (more && !stopping_.isSet()) more = co_await garbageOf(id, disk);
             }
-        const u64 usual = map_.local ? 2 * kSecond : 10 * kSecond, round = options_.garbage_ns ? options_.garbage_ns : usual;
+        // Hundreds of idle shards are asked less often each: what a shard has for us is not urgent.
+        const u64 usual = std::max(map_.local ? 2 * kSecond : 10 * kSecond, map_.shards * kAskGapNs);
+        const u64 round = options_.garbage_ns ? options_.garbage_ns : usual;
         const u64 took = ring_.now().value - started;
         const u64 left = took < round ? round - took : kMillisecond;
         co_await rest(left);

@@ -39,13 +39,14 @@ void Group::step(Moment now, Input input, GroupEffects& out) {
     out.refused = {};
     out.install = false;
     wrote_ = false;
+    const bool tick = std::holds_alternative<Tick>(input);
     std::visit([this](auto&& i) { on(std::move(i)); }, std::move(input));
-    handOut();
+    if (leads() || tick) handOut(); // a follower's log goes first, its rows have time
     CHECK(commit_ <= log_.last() && durable_ <= log_.last() && handedOut_ <= commit_);
     wakeAt_ = leads() ? beatAt_ : electionAt_;
     if (!leads() && !reads_.empty())
         wakeAt_ = std::min(wakeAt_, Monotonic{reads_.front().asked.value + 2 * options_.election_ns});
-    if (!needsRows_ && handedOut_ < std::min(commit_, durable_)) wakeAt_ = now_;
+    if (behind()) wakeAt_ = now_;
     out_ = nullptr;
 }
 

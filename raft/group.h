@@ -86,6 +86,8 @@ public:
         return role_ == Role::kFollower && term_ == term && leader_ == leader && voteWrite_ <= durableWrite_;
     }
     Monotonic wakeAt() const { return wakeAt_; }
+    // Entries are committed that were not handed out: the next Tick does.
+    bool behind() const { return !needsRows_ && handedOut_ < std::min(commit_, durable_); }
     struct Lag {
         Member peer;
         bool voter = false;
@@ -140,6 +142,7 @@ private:
     void on(SnapshotInstalled&&);
     void on(SnapshotEnded&&);
     void on(RowsLost&&);
+    void on(Recover&&);
     // messages
     void on(const GroupMessage&, AskVote&);
     void on(const GroupMessage&, Vote&);

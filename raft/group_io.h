@@ -82,10 +82,13 @@ struct SnapshotEnded {
 };
 // A read error: the rows are dropped, a snapshot must be fetched.
 struct RowsLost {};
+// A human's word that the majority is gone for good: this voter is the group from here on. What the others have that it
+// has not is lost, and none of them may ever come back with what it has.
+struct Recover {};
 
 using Input =
     std::variant<Tick, EndTurn, Received, Durable, RowsApplied, Propose, Touch, ChangeMembers, Transfer, MayLead, ReadIndex,
-                 MakeGroup, Renewed, LeaderHeard, Speak, SnapshotOffered, SnapshotInstalled, SnapshotEnded, RowsLost>;
+                 MakeGroup, Renewed, LeaderHeard, Speak, SnapshotOffered, SnapshotInstalled, SnapshotEnded, RowsLost, Recover>;
 
 // --- effects --------------------------------------------------------------------------------------------------
 
@@ -112,7 +115,7 @@ struct GroupEffects {
     std::vector<Member> snapshots; // stream the rows, as they are applied now or later, to these
     bool install = false;          // the offered snapshot is wanted
     bool changed = false;          // role, term or leader
-    Error refused;                 // of Propose, ChangeMembers, Transfer, MakeGroup
+    Error refused;                 // of Propose, ChangeMembers, Transfer, MakeGroup, Recover
 };
 
 } // namespace skua::raft

@@ -367,6 +367,25 @@ void Group::on(ChangeMembers&& c) {
     syncPeers();
 }
 
+void Group::on(Recover&&) {
+    if (leads()) return refuse(Code::Exists, "it leads the group: a majority is there");
+    if (promised()) return refuse(Code::Busy, "a leader was heard just now, or it has only started");
+    if (needsRows_) return refuse(Code::Unavailable, "its rows are not whole: keep another member");
+    if (!members().votes(options_.self)) return refuse(Code::Invalid, "it is no voter of the group");
+    if (term_.value >= kMaxCount) return refuse(Code::Invalid, "its term cannot grow");
+    PROBE("a member goes on alone, by a human's word");
+    failReads();
+    term_.value++;
+    vote_ = options_.self;
+    saveVote();
+    lead(true);
+    Entry e;
+    e.kind = EntryKind::kMembers;
+    e.payload.value = wire::encode(Members{{options_.self}, {}});
+    appendOwn(std::move(e));
+    syncPeers();
+}
+
 const Member* Group::best() const {
     const Member* best = nullptr;
     const Peer* most = nullptr;

@@ -84,6 +84,15 @@ struct MoveLeader {
     using Reply = Done;
 };
 
-using HostRequest = std::variant<Format, HostStatus, ChangeGroup, MoveLeader>;
+// To a member of a group that has lost its majority for good, by a human's word (`skua admin recover-group`): it goes on
+// alone, with all that its log has. Refused while a leader is heard. Done: it is in its log; the status says when it leads.
+struct RecoverGroup {
+    MESSAGE(5, RecoverGroup)
+    GroupId group;
+    FIELDS(group)
+    using Reply = Done;
+};
+
+using HostRequest = std::variant<Format, HostStatus, ChangeGroup, MoveLeader, RecoverGroup>;
 
 } // namespace skua::raft

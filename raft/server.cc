@@ -314,6 +314,7 @@ void Server::hostRequest(Moment now, u64 token, std::string_view body, Effects& 
     Error refused;
     if (auto* change = std::get_if<ChangeGroup>(&request)) refused = changeGroup(now, *change, out);
     else if (auto* move = std::get_if<MoveLeader>(&request)) refused = moveLeader(now, *move, out);
+    else if (auto* recover = std::get_if<RecoverGroup>(&request)) refused = recoverGroup(now, *recover, out);
     if (refused.code == Code::Ok) out.host_replies.push_back({token, std::string()});
     else out.host_replies.push_back({token, std::move(refused)});
 }
@@ -332,6 +333,13 @@ Error Server::moveLeader(Moment now, const MoveLeader& move, Effects& out) {
     if (!g->leading) return Error::notLeader(g->group->leader().server);
     if (knownLow(move.to.server)) return {Code::NoSpace, "that server's disk is almost full: it shall lead nothing"};
     return step(now, *g, Transfer{move.to}, out);
+}
+
+Error Server::recoverGroup(Moment now, const RecoverGroup& recover, Effects& out) {
+    Replica* g = find(recover.group);
+    if (!g || (!g->group && g->trouble.empty())) return {Code::Unavailable, "the group is not here"};
+    if (!g->trouble.empty()) return {Code::Unavailable, "its copy is down: " + g->trouble};
+    return step(now, *g, Recover{}, out);
 }
 
 std::vector<GroupMembers> Server::ledMembers() const {
@@ -378,7 +386,7 @@ void Server::heard(Moment now, GroupId group, u64 token, const Result<std::strin
     if (!g || !g->leading) return;
     LeaderOf leader(*this, now, *g, out);
     g->machine->heard(*g->rows, timeOf(*g, now), token, answer, leader);
-    g->touched = true;
+    touch(*g);
 }
 
 void Server::tick(Moment now, Effects& out) {
@@ -395,6 +403,10 @@ void Server::tick(Moment now, Effects& out) {
     beat(now);
     compareClocks(now);
     snapshotsTick(now, out);
+}
+
+u64 Server::nextTickNs(Monotonic now) const {
+    return now.value < busyAt_.value + kQuietNs || options_.heartbeat_ns < 2 * kTickNs ? kTickNs : options_.heartbeat_ns;
 }
 
 std::vector<GroupStatus> Server::status(Moment now) const {

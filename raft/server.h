@@ -26,8 +26,8 @@
 
 namespace skua::raft {
 
-inline constexpr u64 kTickNs = 50 * kMillisecond;                               // how often tick() is wanted
-inline constexpr u64 kQuietNs = 2 * kSecond, kQuietTickNs = 500 * kMillisecond; // lead() of a group in which nothing happens
+inline constexpr u64 kTickNs = 50 * kMillisecond;                    // how often tick() is wanted, at most
+inline constexpr u64 kQuietNs = 2 * kSecond, kQuietTickNs = kSecond; // lead() of a group in which nothing happens
 inline constexpr u64 kParkNs = 8 * kSecond;      // a query that waits is answered then: within an attempt (group_caller.h)
 inline constexpr u64 kIdleAgeNs = 10 * kSecond;  // older than this, a group's age is logged before it is used
 inline constexpr std::size_t kMaxInLog = 16'384; // commands not applied yet, of all groups
@@ -129,6 +129,12 @@ public:
     // (server_room.cc); where most of a group's voters have little, only what frees space is taken.
     void setLow(bool low) { low_ = low; }
     bool low() const { return low_; }
+    // When tick() is wanted next: often while something happens.
+    u64 nextTickNs(Monotonic now) const;
+    // What is committed is applied by followers when their writes are on their way: catchUp() is wanted once what
+    // flush() gave is carried out. (tick() does it too, late.)
+    bool behind() const { return !behind_.empty(); }
+    void catchUp(Moment now, Effects& out);
     // Gives what was gathered to the log as one write, unless `most_writes` are under way, and what there is for
     // other hosts, a frame each.
     void flush(Moment now, Effects& out, u64 most_writes = 2);
@@ -175,6 +181,7 @@ private:
         Term led;
         Monotonic appliedAt, ledAt;           // something happened; the machine's lead() was called
         bool touched = false, active = false; // rows have changed; EndTurn is due
+        bool behind = false;                  // in behind_
         std::string trouble;
         std::map<Index, Waiting> byIndex;                            // commands without a client
         std::map<std::pair<ClientId, RequestId>, Waiting> byRequest; // in the log, or pending
@@ -224,6 +231,8 @@ private:
     Error step(Moment now, Replica& g, Input input, Effects& out);
     void take(Moment now, Replica& g, GroupEffects& effects, Effects& out);
     void roleOf(Moment now, Replica& g, Effects& out);
+    void activate(Replica& g);
+    void touch(Replica& g);
     void stopLeading(Replica& g, Effects* out);
     void release(Replica& g);
     void beat(Moment now);
@@ -246,6 +255,7 @@ private:
     void sendSnapshot(const Member& from, const Member& to, GroupId group, u64 number, decltype(SnapshotMessage::body) body);
     void forget(Replica& g, Index up_to); // of proposed: it is applied
     Error changeGroup(Moment now, const ChangeGroup& change, Effects& out);
+    Error recoverGroup(Moment now, const RecoverGroup& recover, Effects& out);
     Error moveLeader(Moment now, const MoveLeader& move, Effects& out);
     void makeGroup(Moment now, u64 token, Format format, Effects& out);
     Error append(Moment now, Replica& g, Entry entry, Effects& out);
@@ -270,9 +280,10 @@ private:
     Factory factory_;
     const ServerOptions options_;
     Random random_;
-    std::map<GroupId, std::unique_ptr<Replica>> groups_;
-    std::deque<Logged> gathered_; // for the next write
-    std::deque<Logged> logged_;   // written, not durable; in order
+    std::map<GroupId, std::unique_ptr<Replica>> groups_; // never erased
+    std::vector<Replica*> active_, touched_, behind_;    // each once
+    std::deque<Logged> gathered_;                        // for the next write
+    std::deque<Logged> logged_;                          // written, not durable; in order
     std::map<ServerId, PeerFrame> outbox_;
     std::map<ServerId, Pair> pairs_;
     struct HostClock {
@@ -283,6 +294,7 @@ private:
     std::map<ServerId, HostClock> walls_;
     bool clocksAgree_ = true;
     bool low_ = false;
+    Monotonic busyAt_;               // something was written
     std::map<u64, Sending> sending_; // by number
     std::map<GroupId, Installation> installing_;
     u64 lastFlush_ = 0;

@@ -185,7 +185,7 @@ bool Server::apply(Replica& g, const Entry& entry, Effects& out) {
         return false;
     }
     g.applied = std::move(applied);
-    g.touched = true;
+    touch(g);
     forget(g, entry.index);
     if (entry.kind == EntryKind::kFormat)
         for (u64 token : std::exchange(g.formats, {})) out.host_replies.push_back({token, formatted});
@@ -208,9 +208,9 @@ bool Server::apply(Replica& g, const Entry& entry, Effects& out) {
 }
 
 void Server::leadTouched(Moment now, Effects& out) {
-    for (auto& [_, g] : groups_) {
-        if (!g->touched || !g->leading) continue;
+    for (Replica* g : std::exchange(touched_, {})) {
         g->touched = false;
+        if (!g->leading) continue;
         g->appliedAt = now.monotonic;
         lead(now, *g, out);
         retryParked(now, *g, out);

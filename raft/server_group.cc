@@ -28,11 +28,23 @@ constexpr std::size_t kRememberBeats = 16; // under way to one host
 Error Server::step(Moment now, Replica& g, Input input, Effects& out) {
     if (!g.group) return {Code::Unavailable, g.trouble};
     GroupEffects effects;
+    // These change nothing that a leader has to send; most of what hundreds of idle groups hear.
+    const bool quiet = std::holds_alternative<LeaderHeard>(input) || std::holds_alternative<Renewed>(input) ||
+                       std::holds_alternative<RowsApplied>(input);
     g.group->step(now, std::move(input), effects);
-    g.active = true;
+    if (!quiet || !effects.sends.empty()) activate(g);
     Error refused = std::move(effects.refused);
     take(now, g, effects, out);
+    if (g.group && g.group->behind() && !std::exchange(g.behind, true)) behind_.push_back(&g);
     return refused;
+}
+
+void Server::activate(Replica& g) {
+    if (!std::exchange(g.active, true)) active_.push_back(&g);
+}
+
+void Server::touch(Replica& g) {
+    if (!std::exchange(g.touched, true)) touched_.push_back(&g);
 }
 
 void Server::take(Moment now, Replica& g, GroupEffects& effects, Effects& out) {
@@ -68,7 +80,7 @@ void Server::roleOf(Moment now, Replica& g, Effects& out) {
     if (g.leading || !g.group->leads() || g.applied.index < g.group->firstOfTerm()) return;
     g.leading = true;
     g.led = g.group->term();
-    g.touched = true;
+    touch(g);
     LeaderOf leader(*this, now, g, out);
     g.machine->started(*g.rows, timeOf(g, now), leader);
 }
@@ -108,6 +120,14 @@ void Server::release(Replica& g) {
     });
 }
 
+void Server::catchUp(Moment now, Effects& out) {
+    for (Replica* g : std::exchange(behind_, {})) {
+        g->behind = false;
+        if (g->group && g->group->behind()) (void)step(now, *g, Tick{}, out);
+    }
+    leadTouched(now, out);
+}
+
 void Server::durable(Moment now, u64 write, Effects& out) {
     durableWrite_ = std::max(durableWrite_, write);
     std::map<GroupId, u64> done;
@@ -128,9 +148,9 @@ void Server::durable(Moment now, u64 write, Effects& out) {
 }
 
 void Server::flush(Moment now, Effects& out, u64 most_writes) {
-    for (auto& [_, g] : groups_) {
-        if (!g->active || !g->group) continue;
+    for (Replica* g : std::exchange(active_, {})) {
         g->active = false;
+        if (!g->group) continue;
         GroupEffects effects;
         g->group->step(now, EndTurn{}, effects);
         take(now, *g, effects, out);
@@ -138,6 +158,7 @@ void Server::flush(Moment now, Effects& out, u64 most_writes) {
     }
     if (!gathered_.empty() && lastWrite_ - durableWrite_ < most_writes) {
         out.write = ++lastWrite_;
+        busyAt_ = now.monotonic;
         // Bounded: the log refuses a write that is half a segment large. The rest goes when this is durable.
         for (std::size_t bytes = 0; !gathered_.empty();) {
             Logged& l = gathered_.front();

@@ -100,7 +100,7 @@ void Server::offered(Moment now, Replica& g, const SnapshotMessage& m, const Off
     if (!g.group && !reopen(now, g, m.to)) return;
     GroupEffects effects;
     g.group->step(now, SnapshotOffered{m.from, offer.term, baseOf(in.applied)}, effects);
-    g.active = true;
+    activate(g);
     const bool install = effects.install;
     take(now, g, effects, out);
     if (!g.group) return;

@@ -17,7 +17,8 @@ namespace {
 
 constexpr u64 kHeartbeatNs = kSecond;
 constexpr u64 kFlushCheckNs = kSecond;
-constexpr u32 kMostFrames = 64; // under way to one host
+constexpr u32 kMostFrames = 64; // under way to one host that wait for a connection or an answer
+constexpr u64 kAskNs = 500 * kMillisecond;
 
 class Shell final : net::Handler, Guest {
 public:
@@ -89,6 +90,7 @@ public:
         carryOut();
         if (role_.bootstrap && formless()) ring_.spawn(formRegistry());
         ring_.spawn(ticks());
+        ring_.spawn(catchUps());
         ring_.spawn(followMap(ring_, caller_, directory_, stopping_));
         ring_.spawn(presence());
         ring_.spawn(flushes());
@@ -287,6 +289,7 @@ private:
             }
             replies_.erase(at);
         }
+        if (server_->behind()) behind_.pulse();
         for (auto& c : now_due.calls) tasks_.spawn(call(c.group, c.to, std::move(c.body), c.token));
         for (auto& t : now_due.tells) tasks_.spawn(tell(t.group, std::move(t.address), std::move(t.body), t.token));
     }
@@ -319,19 +322,25 @@ private:
     // May be lost; a host that does not answer gets no more than a few at a time.
     void sendFrame(ServerId to, std::string body) {
         const net::Address address = addressOf(to);
-        u32& under_way = framesTo_[to];
         if (address.text.empty()) peerLost_ = true;
-        if (address.text.empty() || under_way >= kMostFrames) return;
-        under_way++;
-        tasks_.spawn(carryFrame(to, address, std::move(body)));
-    }
-    Task<> carryFrame(ServerId to, net::Address address, std::string body) {
+        if (address.text.empty()) return;
         net::Message message;
         message.kind = net::Kind::kRaft;
         message.body = std::move(body);
+        Way& way = ways_[to];
+        const bool ask = ring_.now().value >= way.asked.value + kAskNs;
+        if (!ask && pool_.post(address, std::move(message))) return;
+        if (way.under_way >= kMostFrames) return;
+        way.under_way++;
+        way.asked = ring_.now();
+        tasks_.spawn(carryFrame(to, address, std::move(message)));
+    }
+    // Now and then one is to be answered: of a connection that leads nowhere any more TCP would tell late.
+    Task<> carryFrame(ServerId to, net::Address address, net::Message message) {
         auto taken = co_await pool_.call(address, std::move(message), kSecond);
-        framesTo_[to]--;
+        ways_[to].under_way--;
         if (!taken) {
+            if (taken.error().code == Code::OutcomeUnknown) pool_.drop(address);
             peerLost_ = true;
             if (auto at = peers_.find(to); at != peers_.end() && at->second == address) peers_.erase(at);
             log::debug("frame lost to={} why=\"{}\"", to.value, taken.error().message());
@@ -358,10 +367,21 @@ private:
         co_return Ok{};
     }
 
+    // A follower's rows: after this turn's writes and frames have left, before the thread may sleep.
+    Task<> catchUps() {
+        while (!stopping_) {
+            Event::Waiter due = behind_.wait();
+            (void)co_await due;
+            server_->catchUp(now(), effects_);
+            ring_.prepareSoon(*this);
+        }
+        co_return Ok{};
+    }
+
     // --- what goes on by itself -----------------------------------------------------------------------------------
     Task<> ticks() {
         while (!stopping_) {
-            Sleep nap(ring_, kTickNs);
+            Sleep nap(ring_, server_->nextTickNs(ring_.now()));
             co_await nap;
             server_->tick(now(), effects_);
             noteLeads();
@@ -421,6 +441,10 @@ private:
                 auto reply = co_await registrar_.mutate(kRegistryGroup, reg);
                 if (!reply) {
                     log::warn("registration failed why=\"{}\"", reply.error().message());
+                    if (reply.error().code == Code::Stale) { // of a past that the cluster has left
+                        log::error("this copy was abandoned, ending dir={}", dir_.path());
+                        ::_exit(1);
+                    }
                     Sleep nap(ring_, kSecond);
                     co_await nap;
                     continue;
@@ -488,13 +512,17 @@ private:
     std::unique_ptr<SegmentLog> log_;
     Effects effects_;
     std::map<u64, net::Reply> replies_;
-    std::map<ServerId, u32> framesTo_;
+    struct Way { // to another host
+        u32 under_way = 0;
+        Monotonic asked; // for an answer
+    };
+    std::map<ServerId, Way> ways_;
     std::map<ServerId, net::Address> peers_; // of the registry's members
     bool peerLost_ = false;
     TaskGroup tasks_;
     u64 lastToken_ = 0;
     std::size_t leads_ = 0;
-    Event leadsChanged_;
+    Event leadsChanged_, behind_;
     Monotonic lastAppend_, clockSaid_;
     bool stopping_ = false;
 };

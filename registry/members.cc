@@ -25,14 +25,45 @@ raft::Member wantedFor(const store::Reader& r, const raft::Member& voter) {
     return {voter.server, server->store};
 }
 
+ServerRole roleOf(GroupId group) {
+    if (group == kRegistryGroup) return ServerRole::kRegistry;
+    return group == kCoordinatorGroup ? ServerRole::kCoordinator : ServerRole::kShard;
+}
+
+// Who may join a group that has too few members: of its role, not in it with any store, and not with a copy of another past.
+bool mayJoin(const GroupRow& group, const ServerRow& s) {
+    if (s.role != roleOf(group.id) || s.store == 0 || s.replaced_by.value != 0) return false;
+    if (std::find(s.abandoned.begin(), s.abandoned.end(), s.store) != s.abandoned.end()) return false;
+    return std::none_of(group.members.begin(), group.members.end(), [&](const raft::Member& m) { return m.server == s.id; });
+}
+
 // The next step to the members that shall be; none: these are they.
-std::optional<raft::Members> nextStep(const store::Reader& r, const GroupRow& row) {
+// `up` servers may be taken into a group that has fewer than `replicas`: one that was recovered, from one copy.
+std::optional<raft::Members> nextStep(const store::Reader& r, const GroupRow& row, u32 replicas, const std::set<ServerId>& up) {
     const raft::Members now{row.members, row.learners};
     raft::Members next = now;
     std::vector<raft::Member> wanted;
     for (const raft::Member& voter : now.voters) {
         const raft::Member w = wantedFor(r, voter);
         if (w != voter) wanted.push_back(w);
+    }
+    if (now.voters.size() < replicas && wanted.empty()) {
+        for (const raft::Member& learner : now.learners) {
+            auto server = Servers::get(r, {learner.server});
+            if (!server || server->store != learner.store || !mayJoin(row, *server)) continue;
+            std::erase(next.learners, learner);
+            next.voters.push_back(learner);
+            return next;
+        }
+        std::optional<raft::Member> joins;
+        Servers::scan(r, Servers::All{}, [&](const ServerKey& key, const ServerRow& server) {
+            if (mayJoin(row, server) && up.contains(key.id)) joins = raft::Member{key.id, server.store};
+            return !joins;
+        });
+        if (joins && now.learners.empty()) {
+            next.learners.push_back(*joins);
+            return next;
+        }
     }
     for (const raft::Member& learner : now.learners) { // of a server that came back empty once more
         if (std::find(wanted.begin(), wanted.end(), learner) != wanted.end()) continue;
@@ -76,13 +107,17 @@ void Registry::mendGroups(const store::Reader& r, raft::Time now, raft::Leader& 
     const MapVersion version = metaOf(r).version;
     if (mendedFor_ == version) return; // these are the members that shall be
     bool due = false;
-    std::set<ServerId> needed;
+    const u32 replicas = std::max<u32>(1, metaOf(r).config.replicas);
+    std::set<ServerId> needed, up;
+    for (const auto& [id, heard] : heard_)
+        if (now.age.value - heard.at.value <= 2 * kSecond) up.insert(id);
     Groups::scan(r, Groups::All{}, [&](const GroupKey& key, const GroupRow& row) {
         for (const auto* list : {&row.members, &row.learners})
             for (const raft::Member& m : *list) needed.insert(m.server);
         due = due || !row.formatted;
         if (!row.formatted) return true;
-        auto next = nextStep(r, row);
+        auto next = nextStep(r, row, replicas, up);
+        due = due || row.members.size() < replicas; // until somebody comes
         if (!next) return true;
         due = true;
         Telling& t = mending_[key.id];

@@ -25,11 +25,12 @@ struct ServerRow {
     std::string name; // "shard-0"
     ServerRole role{};
     net::Address address;
-    std::string domain;      // failure domain
-    Incarnation incarnation; // of the process: raised by each registration
-    u64 store = 0;           // drawn when its data folder was made; another one: it has come back empty
-    ServerId replaced_by;    // by a human's word: its groups move there
-    FIELDS(id, name, role, address, domain, incarnation, store, replaced_by)
+    std::string domain;         // failure domain
+    Incarnation incarnation;    // of the process: raised by each registration
+    u64 store = 0;              // drawn when its data folder was made; another one: it has come back empty
+    ServerId replaced_by;       // by a human's word: its groups move there
+    std::vector<u64> abandoned; // stores with which it may not come back: a group went on without their copies
+    FIELDS(id, name, role, address, domain, incarnation, store, replaced_by, abandoned)
 };
 struct DiskRow {
     BlockServiceId id;
@@ -171,6 +172,16 @@ struct ReplaceServer {
     using Reply = Done;
 };
 
+// A human's word that a group goes on with the copy of one member, `keep`, alone (raft::RecoverGroup): the other members'
+// stores are never let in again, so that no two copies of different histories meet.
+struct AbandonCopies {
+    MESSAGE(9, AbandonCopies)
+    GroupId group;
+    ServerId keep;
+    FIELDS(group, keep)
+    using Reply = Done;
+};
+
 // The leader's own proposals.
 struct Decide {
     MESSAGE(32, Decide) // states that follow from silence or return
@@ -186,7 +197,7 @@ struct DropServer {
 };
 
 using Request = std::variant<Register, RegisterDisk, Heartbeat, GetMap, SetDisk, SetDefaultPolicy, SetGroup, ReplaceServer,
-                             Decide, DropServer>;
+                             AbandonCopies, Decide, DropServer>;
 
 // Format's config for the registry's own group.
 struct RegistryConfig {

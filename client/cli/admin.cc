@@ -197,6 +197,7 @@ void addAdmin(Commands& all) {
     list.flag("--json", *json, "As JSON");
     addAdminDisks(all);
     addAdminLeaders(all);
+    addAdminRecover(all);
 }
 
 } // namespace skua::cli

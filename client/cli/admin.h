@@ -27,5 +27,6 @@ std::optional<LeaderMove> nextLeaderMove(const registry::ClusterMap& map, const 
 
 void addAdminDisks(Commands& all);
 void addAdminLeaders(Commands& all);
+void addAdminRecover(Commands& all);
 
 } // namespace skua::cli

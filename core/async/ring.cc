@@ -14,6 +14,8 @@ namespace skua {
 namespace {
 
 constexpr int kMaxFaith = 16;
+constexpr u64 kWindowNs = 4 * kMillisecond;
+constexpr unsigned kBusyTurns = 16;     // of a window: only then is spinning tried
 constexpr unsigned kTryAgainAfter = 64; // waits without spinning, then one more try
 
 u64 readClock(clockid_t which) {
@@ -263,8 +265,20 @@ void Ring::turn() {
     submit(ReadyQueue::empty());
     if (const unsigned n = reap()) {
         stats_.completions += n;
-        if (options_.spin_ns) lastWork_ = now().value;
+        if (options_.spin_ns) noteWork();
     }
+}
+
+// Who hears a heartbeat now and then must not spin after it: the answer's own completion would always pay for that.
+void Ring::noteWork() {
+    lastWork_ = now().value;
+    if (lastWork_ >= window_ + kWindowNs) {
+        busyBefore_ = busy_ && lastWork_ < window_ + 2 * kWindowNs;
+        window_ = lastWork_;
+        inWindow_ = 0;
+        busy_ = false;
+    }
+    busy_ = ++inWindow_ >= kBusyTurns;
 }
 
 void Ring::submit(bool wait) {
@@ -287,7 +301,8 @@ void Ring::submit(bool wait) {
     u64 deadline = 0;
     if (!timers_.empty()) deadline = at(**timers_.begin()).value;
     if (options_.spin_ns) {
-        if (faith_ > 0 || ++untried_ >= kTryAgainAfter) {
+        if (!busy_ && !busyBefore_) untried_ = 0;
+        else if (faith_ > 0 || ++untried_ >= kTryAgainAfter) {
             untried_ = 0;
             if (io_uring_sq_ready(&ring_) > 0) (void)io_uring_submit_and_get_events(&ring_);
             u64 until = lastWork_ + options_.spin_ns;

@@ -9,7 +9,8 @@
 // it has passed, and Unavailable comes back (raw: -ECANCELED). now() is CLOCK_BOOTTIME.
 //
 // With spin_ns the ring looks for completions for that long after there was work before it lets the
-// thread sleep (waking a core costs about 50 µs, limits.md), and unlearns it while that does not pay.
+// thread sleep (waking a core costs about 50 µs, limits.md), while there is much to do, and unlearns it
+// while that does not pay.
 #pragma once
 
 #include <liburing.h>
@@ -111,6 +112,7 @@ private:
     void submit(bool wait);
     unsigned reap();
     bool spin(u64 until);
+    void noteWork();
     void fireTimers();
     void listen();
     void takePosted();
@@ -125,6 +127,9 @@ private:
     u64 lastWork_ = 0; // when completions were last seen
     int faith_ = 8;    // in spinning: earned and lost by trying
     unsigned untried_ = 0;
+    u64 window_ = 0; // its begin; turns with completions in it
+    unsigned inWindow_ = 0;
+    bool busy_ = false, busyBefore_ = false;
 
     int bellFd_ = -1;
     Bell bell_{*this};

@@ -10,6 +10,7 @@
 namespace skua::net {
 
 namespace {
+constexpr std::size_t kMaxPostedBytes = 4u << 20;
 constexpr u64 kBackoffMin = 10 * kMillisecond, kBackoffMax = kSecond;
 std::string inSeconds(u64 ns) {
     return ns >= kSecond ? std::to_string(ns / kSecond) + " s" : std::to_string(ns / kMillisecond) + " ms";
@@ -98,6 +99,13 @@ Task<Result<>> Pool::Channel::connect() {
     Connection::Listener& listener = *this;
     connection_ = std::make_shared<Connection>(ring, fd, *peer, listener);
     co_return Ok{};
+}
+
+bool Pool::Channel::post(Message&& message) {
+    if (!open() || connection_->queuedBytes() > kMaxPostedBytes) return false;
+    used_ = pool_.ring_.now();
+    connection_->send(message.kind, 0, kNoCall, std::move(message.body), std::move(message.payload));
+    return true;
 }
 
 void Pool::Channel::close(const Error& why) {

@@ -23,6 +23,7 @@ public:
     bool open() const { return state_ == State::kOpen && connection_->open(); }
     // Connects if need be and waits for it.
     Task<Result<>> ready(u64 limit_ns);
+    bool post(Message&& message);
     void close(const Error& why);
     bool idle() const { return free_.size() == kMaxOutstanding && state_ != State::kConnecting; }
     bool connected() const { return state_ != State::kIdle; }

@@ -5,7 +5,7 @@
 //    4       1     kind (transport.h)
 //    5       1     flags: 1 a reply
 //    6       2     zero
-//    8       8     call: chosen by the asking side, repeated by the reply
+//    8       8     call: chosen by the asking side, repeated by the reply; 0: nobody answers (kRaft only)
 //   16       4     length of the body, at most kMaxBody
 //   20       4     length of the payload, at most kMaxPayload
 //   24       8     XXH3-64 of the body
@@ -29,6 +29,7 @@ namespace skua::net {
 
 inline constexpr std::size_t kFrameHeader = 64, kFrameAlign = 64;
 inline constexpr u8 kFlagReply = 1;
+inline constexpr u64 kNoCall = 0;
 constexpr std::size_t padded(std::size_t n) { return (n + kFrameAlign - 1) & ~(kFrameAlign - 1); }
 
 struct FrameHeader {

@@ -47,6 +47,17 @@ Task<Result<Message>> Pool::call(Address to, Message request, u64 limit_ns) {
     co_return co_await answer;
 }
 
+bool Pool::post(const Address& to, Message&& message) {
+    if (stopping_ || message.body.size() > kMaxBody || message.payload.size() > kMaxPayload) return false;
+    return channelFor(to)->post(std::move(message));
+}
+
+void Pool::drop(const Address& to) {
+    auto at = channels_.find(to.text);
+    if (at == channels_.end()) return;
+    for (const auto& c : at->second) c->close(Error(Code::Unavailable, to.text + ": does not answer"));
+}
+
 // Closes what nobody has used for long.
 Task<> Pool::sweep() {
     while (!stopping_) {

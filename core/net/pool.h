@@ -8,6 +8,7 @@
 //   OutcomeUnknown   it left, and no answer came in time or before the connection ended
 //   Busy             1,024 calls or 64 MiB are already on their way there; not sent
 //   Denied           our key was refused      NotSupported  protocols differ      (neither is worth repeating)
+// post() sends what nobody answers, if a connection is open and not far behind; it may be lost in any case.
 // A failed address is left alone for 10 ms, doubling to 1 s; calls within that get its error at once.
 // Idle connections (2 minutes) are closed. Late replies are dropped. `co_await stop()` before it dies.
 #pragma once
@@ -34,6 +35,10 @@ public:
     Pool(Ring& ring, Credentials credentials, PoolOptions options = {});
     ~Pool();
     Task<Result<Message>> call(Address to, Message request, u64 limit_ns) override;
+    // False: no connection is open (call() opens one), or over 4 MiB wait there; nothing was sent.
+    bool post(const Address& to, Message&& message);
+    // Ends the connections to an address that does not answer: the next call opens another.
+    void drop(const Address& to);
     // Closes every connection; calls under way end. No call may begin afterwards.
     Task<> stop();
 

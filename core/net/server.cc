@@ -134,6 +134,11 @@ Task<> Server::serve(int fd, Address from) {
 
 Result<> Server::received(Connection& connection, const FrameHeader& header, Message&& message) {
     if (header.reply()) return Error(Code::Corrupt, "a reply where only requests belong");
+    if (header.call == kNoCall) { // flow is counted by answers: only what may be dropped goes without
+        if (message.kind != Kind::kRaft) return Error(Code::Corrupt, "a request that wants no answer");
+        handler_.request(connection.peer(), Reply(), std::move(message));
+        return Ok{};
+    }
     const std::size_t bytes = kFrameHeader + message.body.size() + message.payload.size();
     connection.asked(bytes);
     handler_.request(connection.peer(), Reply(connection.shared_from_this(), header.call, bytes), std::move(message));

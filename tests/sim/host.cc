@@ -257,6 +257,11 @@ void Host::carryOut() {
         diskFree_ = std::max(diskFree_, world_.now()) + takes;
         later(diskFree_, [](Host& host) { host.writeDone(); });
     }
+    if (server_->behind())
+        later(world_.now() + 20 * kMicrosecond, [](Host& host) {
+            host.server_->catchUp(host.now(), host.effects_);
+            host.carryOut();
+        });
     machine_.cluster.witness.look(world_, *server_, seen_);
     machine_.cluster.promises.look(world_, *server_, machine_.store, clock_.now(), promised_);
     for (const auto& f : due.frames) post(f);

@@ -122,6 +122,10 @@ protected:
                     for (auto& r : records) h.log.push_back(std::move(r));
                     h.server->durable(now(), number, h.out);
                 }
+                if (h.server->behind()) {
+                    busy = true;
+                    h.server->catchUp(now(i), h.out);
+                }
             }
             for (auto& f : going) {
                 busy = true;
@@ -292,6 +296,38 @@ TEST_F(Hosts, ARegistrationHappensOnceWhetherTheOldLeaderHearsOfItOrTheNewOneOrB
     cut.clear();
     run(2 * kSecond);
     for (u32 h = 1; h <= 3; h++) EXPECT_EQ(incarnation(h), 3u);
+}
+TEST_F(Hosts, WithoutItsMajorityAGroupGoesOnWithOneCopyByAHumansWordOnly) {
+    format(group);
+    run(3 * kSecond);
+    u32 l = leader(group);
+    const u64 t = ask(l, "a", 1);
+    settle();
+    ASSERT_EQ(answer(l, t), "2");
+    const u32 kept = l % 3 + 1, other = kept % 3 + 1;
+    const std::string word = wire::encode(HostRequest{RecoverGroup{group}});
+    hosts[kept].server->hostRequest(now(kept), ++tokens, word, hosts[kept].out);
+    settle();
+    EXPECT_EQ(hosts[kept].hosts.at(tokens).error().code, Code::Busy); // a leader is there
+    crash(l);
+    crash(other);
+    run(5 * kSecond);
+    EXPECT_EQ(leader(group), 0u);
+    hosts[kept].server->hostRequest(now(kept), ++tokens, word, hosts[kept].out);
+    settle();
+    EXPECT_TRUE(hosts[kept].hosts.at(tokens));
+    run(kSecond);
+    ASSERT_EQ(leader(group), kept);
+    EXPECT_EQ(hosts[kept].server->group(group)->members().voters.size(), 1u);
+    const u64 again = ask(kept, "a", 1), more = ask(kept, "b", 2);
+    settle();
+    EXPECT_EQ(answer(kept, again), "2"); // what was answered is remembered
+    EXPECT_EQ(answer(kept, more), "4");
+    crash(kept);
+    start(kept);
+    run(2 * kSecond);
+    EXPECT_EQ(leader(group), kept);
+    EXPECT_EQ(hosts[kept].kv.get(std::string("\0\2\0\0all", 7)), "a;b;");
 }
 TEST_F(Hosts, AClockThatIsFarFromMostOthersEndsNothing) {
     format(group);

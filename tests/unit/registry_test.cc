@@ -401,6 +401,29 @@ TEST_F(RegistryMembersTest, AReplacedServerIsDroppedFromTheMapWhenItIsInNoGroup)
     EXPECT_TRUE(Servers::has(kv, {byName["shard-0"].id})); // the other shard's group has it still
 }
 
+TEST_F(RegistryMembersTest, AGroupOfOneCopyGrowsAgainAndTheOtherCopiesNeverComeBack) {
+    EXPECT_EQ(ask(AbandonCopies{kGroup, byName["shard-3"].id}).code(), Code::Invalid); // no member
+    ASSERT_TRUE(ask(AbandonCopies{kGroup, byName["shard-1"].id}));
+    GroupRow alone = group();
+    alone.members = {{byName["shard-1"].id, 101}};
+    alone.configuration = ++configuration;
+    beats("shard-1", {alone});
+    ASSERT_EQ(stores(), (std::vector<u64>{101}));
+    Register old;
+    old.name = "shard-0";
+    old.role = ServerRole::kShard;
+    old.store = 100;
+    EXPECT_EQ(ask(old).code(), Code::Stale);
+    EXPECT_FALSE(step("shard-1")); // nobody is there that may join
+    registered("shard-0", 777);
+    beats("shard-0", {});
+    ASSERT_TRUE(step("shard-1"));
+    ASSERT_EQ(group().learners.size(), 1u);
+    EXPECT_EQ(group().learners[0].store, 777u);
+    ASSERT_TRUE(step("shard-1"));
+    EXPECT_EQ(stores(), (std::vector<u64>{101, 777}));
+}
+
 TEST_F(RegistryMembersTest, AnOlderMembershipIsNotTakenForTheNewest) {
     registered("shard-0", 777);
     ASSERT_TRUE(step("shard-1"));
