@@ -143,7 +143,16 @@ Task<> Worker::create(Life life, Arena& arena) {
     const std::string name = op.name;
     const InodeId inode = op.inode;
     const u32 number = invoke(arena, std::move(op));
+    shard::AbandonBlocks give_back{commit.reservation, commit.content.content, {}};
+    for (const shard::SpanWithProofs& s : commit.content.spans)
+        for (const BlockRef& b : s.span.blocks)
+            if (b.service.value != 0) give_back.blocks.push_back(b);
     auto reply = co_await life->client.metadata.commitFile(std::move(commit));
+    // Whatever became of it: what was committed stays.
+    if (!give_back.blocks.empty() && !life->dead && world_.random.oneIn(10)) {
+        world_.count("blocks given back after a commit");
+        (void)co_await life->client.metadata.abandonBlocks(std::move(give_back));
+    }
     Heard heard;
     const Error* error = reply ? nullptr : &reply.error();
     if (took(life, arena, number, error, heard) == Took::kNothing) {

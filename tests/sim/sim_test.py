@@ -10,8 +10,8 @@ BINARY = os.path.join(os.environ.get("SKUA_BUILD", "build/release"), "tests", "s
 LONG = bool(os.environ.get("SKUA_LONG"))
 FIRST, RUNS = (int(n) for n in os.environ.get("SKUA_SIM_SEEDS", "1:2000" if LONG else "1:100").split(":"))
 CALM = 100 if LONG else 10
-# A human's decision, in raft_hosts_test and tests/cluster; the simulator's writers give nothing back, shard_content_test's do.
-NOT_HERE = {"probe a member goes on alone, by a human's word", "probe blocks are abandoned that were committed"}
+# A human's decision, in raft_hosts_test and tests/cluster.
+NOT_HERE = {"probe a member goes on alone, by a human's word"}
 # One seed in hundreds: must be seen in long runs only.
 RARE = {"probe " + p for p in ("a client hears of its change before another shard has counted",
                                "a message between shards overtakes another", "a snapshot was installed, and the log not yet begun anew")}
