@@ -668,11 +668,14 @@ struct SetEntry {
     FIELDS(dir, name, target, past)
     using Reply = Done;
 };
+// `created_in`: of a directory that was made there and has its name since; whoever moved it, or gave it a policy,
+// meanwhile knows better, and nothing is changed. 0: whatever it was.
 struct SetParent {
     MESSAGE(10, SetParent)
     InodeId dir, parent;
     Policy resolved;
-    FIELDS(dir, parent, resolved)
+    InodeId created_in;
+    FIELDS(dir, parent, resolved, created_in)
     using Reply = Done;
 };
 struct AddLink {

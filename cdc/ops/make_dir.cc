@@ -1,4 +1,5 @@
-// MakeDir: the directory first, then its name: a name never leads nowhere.
+// MakeDir: the directory first, then its name: a name never leads nowhere. Its policy comes last, when its parent
+// has told it; by then others know the name, and the directory may be elsewhere (SetParent::created_in).
 #include "cdc/ops/script.h"
 #include "core/data/names.h"
 
@@ -35,12 +36,12 @@ Next Script<MakeDir>::forward(const Txn& t, const MakeDir& op) {
             return Send{op.dir.shard(), add};
         }
         case 2: {
-            // The shard names the policy only where it is not the default, which CreateDir gave.
             if (t.policy_a == Policy{}) return Skip{};
             shard::SetParent set;
             set.dir = t.dir;
             set.parent = op.dir;
             set.resolved = t.policy_a;
+            set.created_in = op.dir; // it may be elsewhere by now: renamed as soon as it had its name
             return Send{t.dir.shard(), set};
         }
         default: return Finish{};

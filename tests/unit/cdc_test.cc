@@ -169,6 +169,33 @@ TEST_F(CoordinatorTest, ANamedDirectoryIsNotDroppedWhateverTheReplyLooksLike) {
     nothingLeft();
 }
 
+// Who renames the new name within its directory needs no transaction, and a move of that other name waits for nobody.
+TEST_F(CoordinatorTest, MakeDirMayComeWithItsPolicyAfterTheDirectoryWasMoved) {
+    const u64 made = ask(makeDir("a"));
+    ok();
+    shard::AddEntry::Reply added;
+    added.resolved.retention = 99;
+    reply(wire::encode(added));
+    ASSERT_EQ(next(), "SetParent");
+    shard::Request request;
+    ASSERT_TRUE(wire::decode(calls.front().body, request));
+    EXPECT_EQ(std::get<shard::SetParent>(std::get<shard::Step>(request).action).created_in, kP);
+    const Call late = calls.front();
+    calls.clear();
+    const u64 moved = ask(rename(kP, "b", kQ, "c"));
+    locked(kD);
+    locked({});
+    parent(kRoot); // of kQ
+    EXPECT_EQ(next(), "SetParent") << "the move does not wait for MakeDir";
+    for (int i = 0; i < 3; i++) ok();
+    EXPECT_EQ(answer(moved), "Ok");
+    EXPECT_EQ(answer(made), "none");
+    calls.push_back(late);
+    ok();
+    EXPECT_EQ(answer(made), "Ok");
+    nothingLeft();
+}
+
 TEST_F(CoordinatorTest, ALockedDirectoryTurnsItsRemovalBackAndIsAnswered) {
     const u64 id = ask(removeDir("d"));
     locked(kD);

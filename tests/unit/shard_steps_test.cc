@@ -207,11 +207,49 @@ TEST(SetParent, MovesAndInheritsThePolicy) {
     const InodeId d = w.directory(kRoot, "d"), e = w.directory(kRoot, "e");
     Policy policy;
     policy.retention = 99;
-    ASSERT_TRUE(w.step(200, 0, SetParent{d, e, policy}));
+    ASSERT_TRUE(w.step(200, 0, SetParent{d, e, policy, {}}));
     EXPECT_EQ(w.ask(kS0, GetParent{d})->parent, e);
     EXPECT_EQ(w.ask(kS0, GetPolicy{d})->resolved.retention, 99u);
-    EXPECT_EQ(w.step(200, 1, SetParent{d, d, policy}).code(), Code::Invalid);
-    EXPECT_EQ(w.step(200, 2, SetParent{kRoot, d, policy}).code(), Code::NotPermitted);
+    EXPECT_EQ(w.step(200, 1, SetParent{d, d, policy, {}}).code(), Code::Invalid);
+    EXPECT_EQ(w.step(200, 2, SetParent{kRoot, d, policy, {}}).code(), Code::NotPermitted);
+}
+
+// mkdir p/n by transaction 200, under a policy. Before its SetParent somebody renames n to m within p, which needs no
+// coordinator, and transaction 201 moves that to q: it names other entries than 200, so nothing keeps it waiting.
+TEST(SetParent, OfANewDirectoryComesTooLateWhereItWasMovedMeanwhile) {
+    World w(2);
+    const InodeId p = w.directory(kRoot, "p"), q = w.directory(kRoot, "q");
+    const InodeId d = InodeId::make(InodeType::kDirectory, 50, kS1);
+    Policy of_p, of_q;
+    of_p.retention = 99;
+    of_q.retention = 77;
+    ASSERT_TRUE(w.step(200, 0, CreateDir{d, p, 0755, 0, 0}, kS1));
+    ASSERT_TRUE(w.step(200, 1, AddEntry{p, "n", d}));
+    ASSERT_TRUE(w.ask(kS0, RenameHere{p, "n", p, "m", d, false, false}));
+    ASSERT_TRUE(w.step(201, 0, LockEntry{p, "m", d, false}));
+    ASSERT_TRUE(w.step(201, 1, LockEntry{q, "k", {}, false}));
+    ASSERT_TRUE(w.step(201, 2, SetParent{d, q, of_q, {}}, kS1));
+    ASSERT_TRUE(w.step(201, 3, SetEntry{q, "k", d, false}));
+    ASSERT_TRUE(w.step(201, 4, RemoveEntry{p, "m", false, d}));
+
+    ASSERT_TRUE(w.step(200, 2, SetParent{d, p, of_p, p}, kS1));
+    EXPECT_EQ(w.named(q, "k"), d);
+    EXPECT_EQ(w.ask(kS1, GetParent{d})->parent, q) << "invariant 1: its parent agrees with its only name";
+    EXPECT_EQ(w.ask(kS1, GetPolicy{d})->resolved.retention, 77u);
+}
+
+TEST(SetParent, OfANewDirectoryBringsItsPolicyUnlessItHasOneByNow) {
+    World w;
+    const InodeId d = w.directory(kRoot, "d"), e = w.directory(kRoot, "e");
+    Policy early, late;
+    early.retention = 99;
+    late.retention = 77;
+    ASSERT_TRUE(w.step(200, 0, SetParent{d, kRoot, early, kRoot}));
+    EXPECT_EQ(w.ask(kS0, GetPolicy{d})->resolved.retention, 99u);
+    // The parent got another policy between AddEntry and this, and `skua policy set` has been here already.
+    ASSERT_TRUE(w.ask(kS0, SetPolicy{e, {}, late}));
+    ASSERT_TRUE(w.step(200, 1, SetParent{e, kRoot, early, kRoot}));
+    EXPECT_EQ(w.ask(kS0, GetPolicy{e})->resolved.retention, 77u);
 }
 
 // --- rename and link between directories -------------------------------------------------------------------------------
@@ -378,7 +416,7 @@ TEST(RandomRequests, StopNobody) {
             case 9: (void)w.step(i, 5, AddLink{id()}, kS0, rng.oneIn(50) ? i : 0); break;
             case 10: (void)w.step(i, 6, CloseDir{id()}); break;
             case 11: (void)w.step(i, 7, OpenDir{id(), id(), {}}); break;
-            case 12: (void)w.step(i, 8, SetParent{id(), id(), {}}); break;
+            case 12: (void)w.step(i, 8, SetParent{id(), id(), {}, {}}); break;
             case 13: (void)w.ask(kS0, Hold{{id(), id()}, {ContentId{rng.next()}}, rng.oneIn(2)}); break;
             case 14: (void)w.ask(kS0, ReadDir{id(), rng.next(), static_cast<u32>(rng.below(9))}); break;
             case 15:
