@@ -405,9 +405,7 @@ void Server::tick(Moment now, Effects& out) {
     snapshotsTick(now, out);
 }
 
-u64 Server::nextTickNs(Monotonic now) const {
-    return now.value < busyAt_.value + kQuietNs || options_.heartbeat_ns < 2 * kTickNs ? kTickNs : options_.heartbeat_ns;
-}
+u64 Server::nextTickNs(Monotonic now) const { return quiet(now) ? std::max(kTickNs, beatNs(now)) : kTickNs; }
 
 std::vector<GroupStatus> Server::status(Moment now) const {
     std::vector<GroupStatus> all;

@@ -131,6 +131,7 @@ public:
     bool low() const { return low_; }
     // When tick() is wanted next: often while something happens.
     u64 nextTickNs(Monotonic now) const;
+
     // What is committed is applied by followers when their writes are on their way: catchUp() is wanted once what
     // flush() gave is carried out. (tick() does it too, late.)
     bool behind() const { return !behind_.empty(); }
@@ -156,6 +157,10 @@ public:
     u64 durableWrite() const { return durableWrite_; }
 
 private:
+    // Nothing was written for a while: beats and ticks are half as many. An election then begins a fifth of a second later at
+    // most.
+    bool quiet(Monotonic now) const { return now.value >= busyAt_.value + kQuietNs; }
+    u64 beatNs(Monotonic now) const { return quiet(now) ? 2 * options_.heartbeat_ns : options_.heartbeat_ns; }
     struct Waiting { // who wants the answer of an entry or of a pending request
         std::vector<u64> tokens;
     };

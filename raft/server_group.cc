@@ -245,7 +245,7 @@ void Server::compareClocks(Moment now) {
 // To every host that has a member of a group that we lead.
 void Server::beat(Moment now) {
     if (now.monotonic < beatAt_) return;
-    beatAt_ = Monotonic{now.monotonic.value + options_.heartbeat_ns};
+    beatAt_ = Monotonic{now.monotonic.value + beatNs(now.monotonic)};
     std::map<ServerId, std::vector<Led>> led;
     for (const auto& [id, g] : groups_) {
         if (!g->group || !g->group->leads()) continue;

@@ -10,12 +10,13 @@
 #include "core/base/log.h"
 #include "core/base/version.h"
 #include "core/net/address.h"
+#include "raft/presence.h"
+#include "raft/registry_peers.h"
 
 namespace skua::raft {
 
 namespace {
 
-constexpr u64 kHeartbeatNs = kSecond;
 constexpr u64 kFlushCheckNs = kSecond;
 constexpr u32 kMostFrames = 64; // under way to one host that wait for a connection or an answer
 constexpr u64 kAskNs = 500 * kMillisecond;
@@ -36,7 +37,9 @@ public:
           directory_(std::move(registry)),
           caller_(ring, pool_, directory_, ClientId{}, Random(randomFromKernel()), net::CallerLimits{.total_ns = 0}),
           registrar_(ring, pool_, directory_, ClientId{randomFromKernel() | 1}, Random(randomFromKernel()),
-                     net::CallerLimits{.total_ns = 0}) {}
+                     net::CallerLimits{.total_ns = 0}),
+          peers_(ring, pool_, directory_),
+          presence_(ring, caller_, registrar_, directory_) {}
 
     Result<> open() {
         TRY(kv_, store::KvRocksdb::open(dir_.rowsPath()));
@@ -88,14 +91,20 @@ public:
     void start() {
         server_->begin(now(), effects_);
         carryOut();
-        if (role_.bootstrap && formless()) ring_.spawn(formRegistry());
+        if (role_.bootstrap && formless()) startForming();
         ring_.spawn(ticks());
         ring_.spawn(catchUps());
         ring_.spawn(followMap(ring_, caller_, directory_, stopping_));
-        ring_.spawn(presence());
+        registry::Register self;
+        self.name = options_.name;
+        self.role = role_.role;
+        self.address = network_.address();
+        self.domain = options_.common.domain;
+        self.store = dir_.logId();
+        ring_.spawn(presence_.keep(std::move(self), dir_.path(), *server_));
         ring_.spawn(flushes());
-        ring_.spawn(room_.watch(*server_, *log_, *kv_, leadsChanged_));
-        if (role_.role == registry::ServerRole::kRegistry) ring_.spawn(findPeers());
+        ring_.spawn(room_.watch(*server_, *log_, *kv_, presence_.changed()));
+        if (role_.role == registry::ServerRole::kRegistry) ring_.spawn(peers_.find());
         log::info("listening name={} address={} {}", options_.name, network_.address().text, versionText());
     }
 
@@ -106,6 +115,19 @@ private:
             case registry::ServerRole::kCoordinator: return g == kCoordinatorGroup;
             default: return kindOf(g) == GroupKind::kShard;
         }
+    }
+    bool formless() const {
+        const Group* g = server_->group(kRegistryGroup);
+        return !g || g->empty();
+    }
+    void startForming() {
+        registry::RegistryConfig config = *role_.bootstrap;
+        config.cluster = keys_.cluster();
+        auto here = [this](std::string format) {
+            server_->hostRequest(now(), 0, format, effects_);
+            ring_.prepareSoon(*this);
+        };
+        ring_.spawn(peers_.form(std::move(config), dir_.logId(), [this] { return formless(); }, here));
     }
     Moment now() { return {ring_.now(), ring_.wall()}; }
 
@@ -118,103 +140,6 @@ private:
         if (std::rename(temporary.c_str(), options_.address_file.c_str()) != 0)
             return Error(Code::Io, options_.address_file + ": cannot be written");
         return Ok{};
-    }
-
-    // --- the registry's own group ------------------------------------------------------------------------------
-    // No map says where its members are before it has a leader; the configuration's addresses do, and who answers
-    // there says who it is.
-    struct Found {
-        net::Address address;
-        Member self;
-        std::string name;
-    };
-    bool formless() const {
-        const Group* g = server_->group(kRegistryGroup);
-        return !g || g->empty();
-    }
-    Task<Result<Found>> whoIs(net::Address address) {
-        net::Message message;
-        message.kind = net::Kind::kHost;
-        message.body = wire::encode(HostRequest{HostStatus{}});
-        CO_TRY(const net::Message answer, co_await pool_.call(address, std::move(message), kSecond));
-        HostStatus::Reply reply;
-        if (!wire::decode(answer.body, reply)) co_return Error(Code::Corrupt, "a host's status does not decode");
-        co_return Found{address, reply.self, reply.name};
-    }
-    Task<std::vector<Found>> whoIsThere() {
-        std::vector<Found> found;
-        directory_.suspect(kRegistryGroup); // the configuration is read again
-        const std::vector<net::Address> addresses = directory_.membersOf(kRegistryGroup);
-        for (const net::Address& address : addresses) {
-            auto one = co_await whoIs(address);
-            if (one) found.push_back(std::move(*one));
-        }
-        co_return found;
-    }
-    // Once all of its processes are there they are told who the members are: this one last, so that a crash on the
-    // way begins anew. The same each time: the order of the names, the stores, and a time that is a constant.
-    Task<> formRegistry() {
-        while (!stopping_ && formless()) {
-            std::vector<Found> found = co_await whoIsThere();
-            std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.name < b.name; });
-            const std::size_t wanted = role_.bootstrap->replicas;
-            auto same = [](const Found& a, const Found& b) { return a.name == b.name; };
-            const bool twice = std::adjacent_find(found.begin(), found.end(), same) != found.end();
-            bool told = found.size() == wanted && !twice;
-            Format format = registryOf(found);
-            for (std::size_t i = 0; i < found.size() && told; i++) {
-                if (found[i].self.store == dir_.logId()) continue;
-                net::Message message;
-                message.kind = net::Kind::kHost;
-                message.body = wire::encode(HostRequest{format});
-                auto done = co_await pool_.call(found[i].address, std::move(message), 10 * kSecond);
-                if (done) continue;
-                log::warn("registry not made yet, {} says \"{}\"", found[i].name, done.error().message());
-                told = false;
-            }
-            if (told) {
-                server_->hostRequest(now(), 0, wire::encode(HostRequest{format}), effects_);
-                ring_.prepareSoon(*this);
-            }
-            Sleep nap(ring_, told ? kSecond : 50 * kMillisecond);
-            co_await nap;
-        }
-        co_return Ok{};
-    }
-    Format registryOf(const std::vector<Found>& members) {
-        Format format;
-        format.cluster = keys_.cluster();
-        format.group = kRegistryGroup;
-        format.made = Wall{1};
-        registry::RegistryConfig config = *role_.bootstrap;
-        config.cluster = keys_.cluster();
-        for (const Found& f : members) {
-            registry::ServerRow row;
-            row.id = ServerId{static_cast<u32>(config.registries.size() + 1)};
-            row.name = row.domain = f.name;
-            row.role = registry::ServerRole::kRegistry;
-            row.store = f.self.store;
-            format.members.push_back({row.id, row.store});
-            config.registries.push_back(std::move(row));
-        }
-        format.config.value = wire::encode(config);
-        return format;
-    }
-    // After a restart of all of them, with other ports, the map cannot help.
-    Task<> findPeers() {
-        while (!stopping_) {
-            Sleep nap(ring_, 200 * kMillisecond);
-            co_await nap;
-            if (!std::exchange(peerLost_, false)) continue;
-            const std::vector<Found> found = co_await whoIsThere();
-            for (const Found& f : found)
-                if (f.self.server.value != 0) peers_[f.self.server] = f.address;
-        }
-        co_return Ok{};
-    }
-    net::Address addressOf(ServerId server) {
-        if (auto at = peers_.find(server); at != peers_.end()) return at->second;
-        return directory_.addressOf(server);
     }
 
     // --- net::Handler --------------------------------------------------------------------------------------
@@ -303,7 +228,7 @@ private:
         }
         lastAppend_ = ring_.now();
         server_->durable(now(), write, effects_);
-        noteLeads();
+        presence_.note(*server_);
         ring_.prepareSoon(*this);
         co_return Ok{};
     }
@@ -321,9 +246,8 @@ private:
     }
     // May be lost; a host that does not answer gets no more than a few at a time.
     void sendFrame(ServerId to, std::string body) {
-        const net::Address address = addressOf(to);
-        if (address.text.empty()) peerLost_ = true;
-        if (address.text.empty()) return;
+        const net::Address address = peers_.addressOf(to);
+        if (address.text.empty()) return peers_.lost();
         net::Message message;
         message.kind = net::Kind::kRaft;
         message.body = std::move(body);
@@ -341,8 +265,8 @@ private:
         ways_[to].under_way--;
         if (!taken) {
             if (taken.error().code == Code::OutcomeUnknown) pool_.drop(address);
-            peerLost_ = true;
-            if (auto at = peers_.find(to); at != peers_.end() && at->second == address) peers_.erase(at);
+            peers_.lost();
+            peers_.forget(to, address);
             log::debug("frame lost to={} why=\"{}\"", to.value, taken.error().message());
         }
         co_return Ok{};
@@ -384,7 +308,7 @@ private:
             Sleep nap(ring_, server_->nextTickNs(ring_.now()));
             co_await nap;
             server_->tick(now(), effects_);
-            noteLeads();
+            presence_.note(*server_);
             if (!server_->clocksAgree() && server_->ledGroups() > 0 && ring_.now().value > clockSaid_.value + kMinute) {
                 clockSaid_ = ring_.now();
                 log::error("this clock is over a minute from most others': nothing ends by wall time here; set it");
@@ -427,74 +351,6 @@ private:
         }
         co_return Ok{};
     }
-    Task<> presence() {
-        ServerId id;
-        Incarnation incarnation;
-        while (!stopping_) {
-            if (id.value == 0) {
-                registry::Register reg;
-                reg.name = options_.name;
-                reg.role = role_.role;
-                reg.address = network_.address();
-                reg.domain = options_.common.domain;
-                reg.store = dir_.logId();
-                auto reply = co_await registrar_.mutate(kRegistryGroup, reg);
-                if (!reply) {
-                    log::warn("registration failed why=\"{}\"", reply.error().message());
-                    if (reply.error().code == Code::Stale) { // of a past that the cluster has left
-                        log::error("this copy was abandoned, ending dir={}", dir_.path());
-                        ::_exit(1);
-                    }
-                    Sleep nap(ring_, kSecond);
-                    co_await nap;
-                    continue;
-                }
-                id = reply->id;
-                incarnation = reply->incarnation;
-                log::info("registered id={} incarnation={}", id.value, incarnation.value);
-            }
-            registry::Heartbeat beat;
-            beat.server = id;
-            beat.incarnation = incarnation;
-            beat.wall = ring_.wall();
-            beat.low = server_->low();
-            for (const auto& [group, _] : server_->appliedIndexes())
-                if (server_->leads(group)) beat.leads.push_back(group);
-            beat.groups = otherThanMapped();
-            auto heard = co_await caller_.query(kRegistryGroup, beat);
-            if (!heard) {
-                const Code code = heard.error().code;
-                log::warn("heartbeat refused why=\"{}\"", heard.error().message());
-                if (code == Code::NotFound) id = {}; // a registry that was made anew
-                if (code == Code::Stale) {
-                    log::error("a newer process has the name {}, ending", options_.name);
-                    ::_exit(1);
-                }
-            }
-            auto due = leadsChanged_.wait(ring_, kHeartbeatNs);
-            (void)co_await due;
-        }
-        co_return Ok{};
-    }
-    // Groups that we lead whose members the map does not have.
-    std::vector<registry::GroupRow> otherThanMapped() const {
-        std::vector<registry::GroupRow> others;
-        for (const GroupMembers& led : server_->ledMembers()) {
-            for (const registry::GroupRow& row : directory_.map().groups) {
-                if (row.id != led.group || row.configuration >= led.configuration.value) continue;
-                if (row.members == led.members.voters && row.learners == led.members.learners) continue;
-                others.push_back({led.group, led.members.voters, led.members.learners, true, led.configuration.value, {}});
-            }
-            if (others.size() == 64) break; // the next ones go with the next
-        }
-        return others;
-    }
-    // Whoever asks the registry shall know at once who leads.
-    void noteLeads() {
-        const std::size_t leads = server_->ledGroups();
-        if (std::exchange(leads_, leads) != leads) leadsChanged_.pulse();
-    }
-
     Ring& ring_;
     const HostOptions options_;
     HostRole role_;
@@ -507,6 +363,8 @@ private:
     net::Pool pool_;
     Directory directory_;
     net::GroupCaller caller_, registrar_;
+    RegistryPeers peers_;
+    Presence presence_;
     std::unique_ptr<store::KvRocksdb> kv_;
     std::unique_ptr<Server> server_;
     std::unique_ptr<SegmentLog> log_;
@@ -517,12 +375,9 @@ private:
         Monotonic asked; // for an answer
     };
     std::map<ServerId, Way> ways_;
-    std::map<ServerId, net::Address> peers_; // of the registry's members
-    bool peerLost_ = false;
     TaskGroup tasks_;
     u64 lastToken_ = 0;
-    std::size_t leads_ = 0;
-    Event leadsChanged_, behind_;
+    Event behind_;
     Monotonic lastAppend_, clockSaid_;
     bool stopping_ = false;
 };

@@ -56,8 +56,12 @@ void unfile(Context& ctx, Due filed, ExpiryKind kind, u64 id, u64 extra, const s
     Expiries::erase(ctx.rows, {filed.scale, filed.time, kind, id, extra, name});
 }
 
-bool anyDue(const store::Reader& rows, raft::Time now) {
-    return !due(rows, Scale::kWall, now, 1).empty() || !due(rows, Scale::kAge, now, 1).empty();
+Earliest earliest(const store::Reader& rows) {
+    const raft::Time end{Wall{~0ull}, Age{~0ull}};
+    Earliest first;
+    for (const auto& [key, _] : due(rows, Scale::kWall, end, 1)) first.wall = key.time;
+    for (const auto& [key, _] : due(rows, Scale::kAge, end, 1)) first.age = key.time;
+    return first;
 }
 
 void purge(Context& ctx, u32 limit) {

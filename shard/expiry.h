@@ -10,8 +10,12 @@ namespace skua::shard::expiry {
 Due file(Context&, Due when, ExpiryKind kind, u64 id, u64 extra = 0, const std::string& name = {}, const Expiry& row = {});
 void unfile(Context&, Due filed, ExpiryKind kind, u64 id, u64 extra = 0, const std::string& name = {});
 
-// Is a row due by `now`?
-bool anyDue(const store::Reader&, raft::Time now);
+// The times of the first rows of both scales: nothing is due before. Holds until something is applied.
+struct Earliest {
+    u64 wall = ~0ull, age = ~0ull;
+    bool due(raft::Time now) const { return now.wall.value >= wall || now.age.value >= age; }
+};
+Earliest earliest(const store::Reader&);
 // Takes at most `limit` due rows off, the oldest first, and does what each says. One call of a handler is
 // bounded work; what is left it files again.
 void purge(Context&, u32 limit);

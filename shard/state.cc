@@ -113,6 +113,7 @@ void Shard::apply(store::Transaction& rows, raft::Time now, const raft::Command&
     }
     if (leading_) {
         for (ShardId to : ctx.sent) leading_->sending[to].more = true;
+        leading_->earliest.reset();
         if (std::holds_alternative<Purge>(request)) leading_->purging = false, leading_->looked = Age{};
     }
 }
@@ -168,7 +169,12 @@ void Shard::purgeWhatIsDue(const store::Reader& rows, raft::Time now, raft::Lead
     if (!l.purging && l.looked != Age{} && now.age.value < l.looked.value + kLookEvery) return;
     l.purging = false;
     l.looked = now.age;
-    if (!expiry::anyDue(rows, now)) return;
+    if (!l.earliest) {
+        const expiry::Earliest first = expiry::earliest(rows);
+        if (rows.failed()) return;
+        l.earliest = first;
+    }
+    if (!l.earliest->due(now)) return;
     l.purging = true;
     l.purge_asked = now.age;
     leader.propose(wire::encode(Request(Purge{kPurgeRows})));

@@ -9,6 +9,7 @@
 #include <set>
 #include "core/net/keys.h"
 #include "raft/state_machine.h"
+#include "shard/expiry.h"
 #include "shard/schema.h"
 
 namespace skua::shard {
@@ -25,6 +26,7 @@ struct Leading {
     std::map<ShardId, Sending> sending;
     std::map<u64, OutboxKey> calls; // token -> what was sent
     Age purge_asked, looked;
+    std::optional<expiry::Earliest> earliest; // none: something was applied since it was looked for
     bool purging = false;
 };
 

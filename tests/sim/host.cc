@@ -360,7 +360,7 @@ net::Address Host::addressOf(ServerId server) {
 void Host::tick() {
     const Cluster& cluster = machine_.cluster;
     const bool seldom = world_.quiet && (cluster.slow || cluster.replicas == 1);
-    const u64 next = seldom ? 5 * kSecond : raft::kTickNs * cluster.pace;
+    const u64 next = seldom ? 5 * kSecond : std::max(server_->nextTickNs(clock_.now()), raft::kTickNs * cluster.pace);
     later(world_.now() + next, [](Host& host) {
         host.server_->tick(host.now(), host.effects_);
         host.noteLeads();
