@@ -43,6 +43,7 @@ public:
 
     Result<> open() {
         TRY(kv_, store::KvRocksdb::open(dir_.rowsPath()));
+        rows_ = std::make_unique<store::RowBuffer>(*kv_);
         const net::Keys keys = keys_;
         auto machine = role_.machine;
         ServerOptions own;
@@ -51,7 +52,7 @@ public:
         own.process = randomFromKernel();
         own.name = options_.name;
         own.clock = [this] { return ring_.now(); };
-        server_ = std::make_unique<Server>(*kv_, [machine, keys](GroupId g) { return machine(g, keys); }, std::move(own));
+        server_ = std::make_unique<Server>(*rows_, [machine, keys](GroupId g) { return machine(g, keys); }, std::move(own));
         u64 records = 0, foreign = 0;
         SegmentLogOptions options;
         options.log_id = dir_.logId();
@@ -72,6 +73,7 @@ public:
             if (server_->othersHaveAll()) {
                 log_.reset();
                 server_.reset();
+                rows_.reset();
                 kv_.reset();
                 TRY_OK(dir_.setAside());
                 log::warn("set aside in {}/suspect; beginning anew as another member, the others have all of it", dir_.path());
@@ -214,7 +216,7 @@ private:
             }
             replies_.erase(at);
         }
-        if (server_->behind()) behind_.pulse();
+        if (server_->behind() || !rows_->settled()) behind_.pulse();
         for (auto& c : now_due.calls) tasks_.spawn(call(c.group, c.to, std::move(c.body), c.token));
         for (auto& t : now_due.tells) tasks_.spawn(tell(t.group, std::move(t.address), std::move(t.body), t.token));
     }
@@ -232,7 +234,19 @@ private:
         ring_.prepareSoon(*this);
         co_return Ok{};
     }
+    // What was applied goes down to RocksDB. False: it has no room just now.
+    bool settle() {
+        if (rows_->settle()) return true;
+        if (kv_->full()) return false;
+        // Without rows there is no answer to give. A restart replays what was applied.
+        log::error("rows cannot be written, ending dir={} why=\"{}\"", dir_.rowsPath(), kv_->trouble());
+        ::_exit(1);
+    }
     Task<> flushFor(u64 number) {
+        while (!settle()) {
+            Sleep wait(ring_, 50 * kMillisecond);
+            co_await wait;
+        }
         bool fine = false;
         auto job = offload_.run([&] { fine = kv_->flush(); });
         co_await job;
@@ -291,13 +305,17 @@ private:
         co_return Ok{};
     }
 
-    // A follower's rows: after this turn's writes and frames have left, before the thread may sleep.
+    // A follower's rows, and what this turn's answers are about: after its writes and frames have left, before the thread may
+    // sleep.
     Task<> catchUps() {
         while (!stopping_) {
             Event::Waiter due = behind_.wait();
             (void)co_await due;
-            server_->catchUp(now(), effects_);
-            ring_.prepareSoon(*this);
+            if (server_->behind()) {
+                server_->catchUp(now(), effects_);
+                ring_.prepareSoon(*this);
+            }
+            settle();
         }
         co_return Ok{};
     }
@@ -336,7 +354,7 @@ private:
                 co_await wait;
             }
             const auto held = server_->durableIndexes();
-            while (!server_->applied(held) && !server_->anyTrouble()) {
+            while ((!server_->applied(held) && !server_->anyTrouble()) || !settle()) {
                 Sleep wait(ring_, 20 * kMillisecond);
                 co_await wait;
             }
@@ -366,6 +384,7 @@ private:
     RegistryPeers peers_;
     Presence presence_;
     std::unique_ptr<store::KvRocksdb> kv_;
+    std::unique_ptr<store::RowBuffer> rows_; // over kv_
     std::unique_ptr<Server> server_;
     std::unique_ptr<SegmentLog> log_;
     Effects effects_;

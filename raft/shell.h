@@ -15,6 +15,7 @@
 #include "core/net/pool.h"
 #include "core/net/server.h"
 #include "core/store/kv_rocksdb.h"
+#include "core/store/row_buffer.h"
 #include "raft/data_dir.h"
 #include "raft/directory.h"
 #include "raft/room_watch.h"

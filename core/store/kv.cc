@@ -29,16 +29,19 @@ std::optional<std::string> Transaction::get(std::string_view key) const {
     return base_.get(key);
 }
 
-// Merges the rows below with our own writes, which hide them.
 void Transaction::scan(std::string_view from, std::string_view to, const Visit& visit) const {
-    auto mine = writes_.lower_bound(from);
-    const auto end = to.empty() ? writes_.end() : writes_.lower_bound(to);
+    scanOver(base_, writes_, from, to, visit);
+}
+
+void scanOver(const Reader& base, const Batch& writes, std::string_view from, std::string_view to, const Visit& visit) {
+    auto mine = writes.lower_bound(from);
+    const auto end = to.empty() ? writes.end() : writes.lower_bound(to);
     bool go_on = true;
     auto visitMine = [&] {
         if (mine->second) go_on = visit(mine->first, *mine->second);
         ++mine;
     };
-    base_.scan(from, to, [&](std::string_view key, std::string_view value) {
+    base.scan(from, to, [&](std::string_view key, std::string_view value) {
         while (go_on && mine != end && mine->first < key) visitMine();
         if (!go_on) return false;
         if (mine != end && mine->first == key) visitMine();

@@ -37,6 +37,9 @@ private:
 // key -> new value, or none to erase.
 using Batch = std::map<std::string, std::optional<std::string>, std::less<>>;
 
+// A scan of the rows of `base`, merged with `writes`, which hide them.
+void scanOver(const Reader& base, const Batch& writes, std::string_view from, std::string_view to, const Visit& visit);
+
 class Kv : public Reader {
 public:
     // All or nothing; visible to reads at once; durable after flush() (there is no log of its own).

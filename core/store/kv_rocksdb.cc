@@ -20,6 +20,9 @@ Result<std::unique_ptr<KvRocksdb>> KvRocksdb::open(const std::string& dir, Rocks
     o.write_buffer_size = options.memtable_bytes;
     o.max_write_buffer_number = 3;
     o.max_background_jobs = 2;
+    // Half of what an operation looks up is not there: the filter answers that without a walk through the memtable.
+    o.memtable_prefix_bloom_size_ratio = 0.05;
+    o.memtable_whole_key_filtering = true;
     o.max_open_files = 512;
     o.keep_log_file_num = 2;
     o.info_log_level = rocksdb::WARN_LEVEL;

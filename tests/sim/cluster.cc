@@ -333,7 +333,9 @@ Machine& Cluster::hostOf(GroupId group) {
 store::Prefixed Cluster::rows(GroupId group) {
     std::string prefix;
     wire::putKey(prefix, group);
-    return store::Prefixed(hostOf(group).kv, prefix);
+    Machine& host = hostOf(group);
+    (void)host.life->settle();
+    return store::Prefixed(host.kv, prefix);
 }
 
 } // namespace skua::sim

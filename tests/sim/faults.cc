@@ -33,16 +33,13 @@ void Cluster::breakOne() {
     world.after(lasts, [this, &m] { mend(m); });
 }
 
-// There is room again; or somebody has mended the disk, and starts the process if it has ended or says that groups are down.
+// There is room again; or somebody has mended the disk, and starts the process, which has ended.
 void Cluster::mend(Machine& m) {
     if (m.broken == Machine::Broken::kNo && m.room == Machine::Room::kPlenty) return;
+    if (m.broken != Machine::Broken::kNo && !m.up()) world.count("a broken disk ended its process");
     m.broken = Machine::Broken::kNo;
     m.room = Machine::Room::kPlenty;
     m.kv.fill(false);
-    if (m.up() && m.life->server().anyTrouble()) {
-        world.count("groups of a broken disk were down");
-        m.crash();
-    }
     m.start();
 }
 

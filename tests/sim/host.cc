@@ -111,6 +111,8 @@ Host::~Host() { CHECK(tasks_.running() == 0); }
 std::unique_ptr<raft::Server> Host::makeServer() {
     Cluster& cluster = machine_.cluster;
     replays_ = std::make_shared<bool>(true);
+    server_.reset();
+    rows_ = std::make_unique<store::RowBuffer>(machine_.kv);
     raft::ServerOptions options;
     options.seed = world_.random.next();
     options.store = machine_.store;
@@ -121,7 +123,7 @@ std::unique_ptr<raft::Server> Host::makeServer() {
     options.heartbeat_ns *= pace;
     options.election_ns *= pace;
     return std::make_unique<raft::Server>(
-        machine_.kv,
+        *rows_,
         [this, replays = replays_, &cluster](GroupId g) -> std::unique_ptr<raft::StateMachine> {
             return watch(world_, cluster.witness, g, machine_.store, machineOf(g, cluster.keys), replays);
         },
@@ -257,10 +259,13 @@ void Host::carryOut() {
         diskFree_ = std::max(diskFree_, world_.now()) + takes;
         later(diskFree_, [](Host& host) { host.writeDone(); });
     }
-    if (server_->behind())
+    if (server_->behind() || !rows_->settled())
         later(world_.now() + 20 * kMicrosecond, [](Host& host) {
-            host.server_->catchUp(host.now(), host.effects_);
-            host.carryOut();
+            if (host.server_->behind()) {
+                host.server_->catchUp(host.now(), host.effects_);
+                host.soon();
+            }
+            (void)host.settle();
         });
     machine_.cluster.witness.look(world_, *server_, seen_);
     machine_.cluster.promises.look(world_, *server_, machine_.store, clock_.now(), promised_);
@@ -329,10 +334,18 @@ void Host::writeDone() {
     soon();
 }
 
+// What was applied goes down. False: it has no room just now.
+bool Host::settle() {
+    if (rows_->settle() || machine_.kv.full()) return rows_->settled();
+    end("its rows cannot be written");
+    return false;
+}
+
 void Host::flushFor(u64 number) {
     const u64 takes = world_.random.between(kMillisecond, 50 * kMillisecond);
     later(world_.now() + takes, [number](Host& host) {
         if (host.machine_.room == Machine::Room::kNone) return host.flushFor(number); // it waits
+        if (!host.settle()) return host.flushFor(number);
         if (!host.machine_.kv.flush()) return host.end("its rows cannot be flushed");
         host.rowsAreDurable();
         if (host.machine_.cluster.fellInstalling(host.machine_)) return;
@@ -377,6 +390,7 @@ void Host::flushRows() {
         if (host.server_->anyTrouble() && host.machine_.broken == Machine::Broken::kNo)
             host.world_.fail(host.machine_.name + " is in trouble");
         if (host.server_->anyTrouble()) return; // the log has what the rows have not
+        if (!host.settle()) return;
         const auto applied = host.server_->appliedIndexes();
         Machine& m = host.machine_;
         m.cluster.witness.compare(host.world_, *host.server_, m.kv, host.compared_);

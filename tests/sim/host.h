@@ -13,6 +13,7 @@
 #include "core/net/group_caller.h"
 #include "core/net/keys.h"
 #include "core/store/kv_memory.h"
+#include "core/store/row_buffer.h"
 #include "raft/directory.h"
 #include "raft/server.h"
 #include "tests/sim/network.h"
@@ -80,6 +81,7 @@ public:
     void stop(u64 until);
     void setWall(i64 offset_ns) { clock_.setWall(offset_ns); }
     raft::Server& server() { return *server_; }
+    bool settle(); // the machine has then all that was applied
 
     void receive(bool from_server, net::Message message, Answer answer) override;
 
@@ -115,6 +117,7 @@ private:
     SimTransport transport_;
     raft::Directory directory_;
     net::GroupCaller caller_, registrar_;
+    std::unique_ptr<store::RowBuffer> rows_;
     std::unique_ptr<raft::Server> server_;
     std::shared_ptr<bool> replays_; // until the first write is durable: what the log had is applied with it
     raft::Effects effects_;

@@ -307,7 +307,7 @@ const std::vector<std::string>& mustHappen() {
                                               "fault server replaced",
                                               "fault metadata disk full",
                                               "fault metadata disk broken",
-                                              "groups of a broken disk were down",
+                                              "a broken disk ended its process",
                                               "fault flipped byte in a log",
                                               "damaged log set aside",
                                               "fault rows lost",

@@ -75,6 +75,7 @@ std::string whoIsBehind(Cluster& cluster) {
     }
     for (const auto& m : cluster.machines) {
         std::map<GroupId, Index> all;
+        (void)m->life->settle();
         cluster.witness.compare(cluster.world, m->life->server(), m->kv, all);
     }
     return {};
