@@ -22,18 +22,29 @@ bool tooFewLeft(Client& client, const SpanRecord& span) {
     return left < span.geometry.data;
 }
 
+// So many of its services are lost that no patience brings the bytes back.
+bool tooManyLost(Client& client, const SpanRecord& span) {
+    u32 left = 0;
+    for (const BlockRef& b : span.blocks) left += b.service.value != 0 && !client.services.lost(b.service);
+    return left < span.geometry.data;
+}
+
+std::string missingOf(Client& client, const SpanRecord& span) {
+    std::string missing;
+    for (const BlockRef& b : span.blocks)
+        if (b.service.value != 0 && client.services.doubtful(b.service))
+            missing += (missing.empty() ? "" : ", ") + client.services.describe(b.service);
+    return missing;
+}
+
 // What to say then; whoever comes next does not wait for them once more.
 Error tooFew(Client& client, const SpanRecord& span) {
+    const std::string missing = missingOf(client, span);
     u32 there = 0, left = 0;
-    std::string missing;
     for (const BlockRef& b : span.blocks) {
         if (b.service.value == 0) continue;
         there++;
-        if (!client.services.doubtful(b.service)) {
-            left++;
-            continue;
-        }
-        missing += (missing.empty() ? "" : ", ") + client.services.describe(b.service);
+        left += !client.services.doubtful(b.service);
         client.services.giveUp(b.service);
     }
     return Error(Code::Io, "its bytes need " + std::to_string(span.geometry.data) + " of " + std::to_string(there) + " disks, " +
@@ -227,11 +238,13 @@ void FileReader::readAhead(u64 from, u64 to) {
 }
 
 // At least one byte of what is asked, in buffers.
-Task<Result<std::vector<Buffer>>> FileReader::some(u64 offset, u64 length, u64 ahead_to) {
+Task<Result<std::vector<Buffer>>> FileReader::some(u64 offset, u64 length, u64 ahead_to, const Gone* gone) {
     std::vector<Buffer> out;
-    const Monotonic until{client_.clock.now().value + client_.options.patience.silent_ns};
+    const bool hard = client_.services.hard();
+    Monotonic until{client_.clock.now().value + client_.options.patience.silent_ns};
+    DiskWait wait(client_.services);
     u64 pause = kRetryMin;
-    for (int attempt = 0;; attempt++) {
+    for (int wrong = 0;;) {
         CO_TRY(const SpanRecord* span, co_await spanAt(offset));
         const u64 n = std::min(length, span->end() - offset);
         if (span->geometry.hole()) {
@@ -283,8 +296,13 @@ Task<Result<std::vector<Buffer>>> FileReader::some(u64 offset, u64 length, u64 a
         const SpanRecord before = chunk->span;
         chunk.reset();
         const bool passing = error.code == Code::Unavailable || error.code == Code::OutcomeUnknown || error.code == Code::Busy;
-        if (passing && (client_.clock.now() >= until || tooFewLeft(client_, before))) co_return tooFew(client_, before);
-        if (!passing && attempt >= 2) {
+        const bool hopeless = hard ? tooManyLost(client_, before) : client_.clock.now() >= until || tooFewLeft(client_, before);
+        if (passing && hopeless) co_return tooFew(client_, before);
+        if (passing && hard) {
+            if (gone && (*gone)()) co_return Error(Code::Unavailable, "nobody waits for these bytes any more");
+            wait.waits(missingOf(client_, before));
+        }
+        if (!passing && wrong++ >= 2) {
             // Not there on any service that was asked: for the user that is damage, not a missing file.
             if (error.code == Code::NotFound) co_return Error(Code::Corrupt, error.detail);
             co_return error;
@@ -295,10 +313,11 @@ Task<Result<std::vector<Buffer>>> FileReader::some(u64 offset, u64 length, u64 a
         (void)co_await client_.cluster.refresh();
         auto again = co_await loadSpans(offset, true);
         if (again.code() == Code::Stale) co_return again.error();
+        if (hard) until = Monotonic{client_.clock.now().value + client_.options.patience.silent_ns};
     }
 }
 
-Task<Result<std::vector<Buffer>>> FileReader::pieces(u64 offset, u64 length) {
+Task<Result<std::vector<Buffer>>> FileReader::pieces(u64 offset, u64 length, const Gone* gone) {
     std::vector<Buffer> out;
     if (offset >= size()) co_return out;
     length = std::min(length, size() - offset);
@@ -330,7 +349,7 @@ Task<Result<std::vector<Buffer>>> FileReader::pieces(u64 offset, u64 length) {
     for (u64 at = offset; at < end;) {
         // Besides what lies ahead of this read, the rest of it: a large read is under way in many places.
         const u64 ahead_to = std::max(window == 0 ? 0 : end + window, std::min(end, at + kAheadAtOnce));
-        CO_TRY(auto got, co_await some(at, end - at, ahead_to));
+        CO_TRY(auto got, co_await some(at, end - at, ahead_to, gone));
         for (auto& b : got) {
             at += b.size();
             out.push_back(std::move(b));

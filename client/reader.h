@@ -9,9 +9,11 @@
 // asked; one that is silent is decoded around after at most 0.7 s and then left alone for a while.
 // Sequential readers get read-ahead, doubling up to ClientOptions::read_ahead_most. Stale: the content was
 // edited and spans not yet known are gone; open again. Several reads may be under way at once; none when
-// it is destroyed.
+// it is destroyed. Where too many disks are away it fails with Io after ClientOptions::patience; with `hard` only when
+// they are lost (the map says so), or when `gone` says that nobody wants the bytes any more (Unavailable).
 #pragma once
 
+#include <functional>
 #include <list>
 #include <memory>
 #include <span>
@@ -33,7 +35,8 @@ public:
 
     Task<Result<u64>> read(u64 offset, std::span<u8> into);
     // The same without copying: slices of checked buffers, in order; together `length`, or up to the end.
-    Task<Result<std::vector<Buffer>>> pieces(u64 offset, u64 length);
+    using Gone = std::function<bool()>;
+    Task<Result<std::vector<Buffer>>> pieces(u64 offset, u64 length, const Gone* gone = nullptr);
 
     // The next byte at or behind `offset` that is data / in a hole; NoAttribute (ENXIO): none.
     Task<Result<u64>> seekData(u64 offset);
@@ -47,7 +50,7 @@ public:
 
 private:
     struct Chunk; // some stripes of one span, being read or read
-    Task<Result<std::vector<Buffer>>> some(u64 offset, u64 length, u64 ahead_to);
+    Task<Result<std::vector<Buffer>>> some(u64 offset, u64 length, u64 ahead_to, const Gone* gone);
     Task<Result<>> loadSpans(u64 from, bool again);
     std::shared_ptr<Chunk> chunkAt(const SpanRecord& span, u64 offset);
     void startChunk(std::shared_ptr<Chunk> chunk, Monotonic until);

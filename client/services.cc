@@ -18,8 +18,9 @@ constexpr u64 kAtOnce = 1 * kSecond;    // a connection that fails within it was
 constexpr u64 kRefusedFor = 5 * kSecond;
 constexpr u64 kTriedAnyway = 1u << 20; // such blocks may find room where a disk reports none (blocks/store.cc:freeBytes)
 constexpr u64 kTriedUnsaid = 8u << 10; // of those, what roomIn() promises: they need no slot
-constexpr u64 kPlaceFor = 5 * kSecond, kShortAnew = 10 * kSecond;
-constexpr std::size_t kNamedMost = 8; // disks in one message
+constexpr u64 kShortAnew = 10 * kSecond;
+constexpr u64 kWaitSaidAfter = 1 * kSecond; // a service that is started anew is nothing to speak of
+constexpr std::size_t kNamedMost = 8;       // disks in one message
 constexpr u64 kReportAgain = 10 * kMinute;
 constexpr std::size_t kReportedMost = 4096;
 
@@ -142,6 +143,32 @@ void Services::giveUp(BlockServiceId service) {
     if (h.failures != 0) h.givenUp = true;
 }
 
+bool Services::lost(BlockServiceId service) {
+    const Service* s = cluster_.service(service); // one that the map does not have is newer than the map
+    return s && (s->state == registry::DiskState::kDead || s->state == registry::DiskState::kRemoved);
+}
+
+void DiskWait::waits(const std::string& missing) {
+    const Monotonic now = services_.clock_.now();
+    if (since_.value == 0) since_ = now;
+    if (told_ || now.value - since_.value < kWaitSaidAfter) return;
+    told_ = true;
+    services_.waitBegins(missing);
+}
+
+void Services::waitBegins(const std::string& missing) {
+    if (waits_++ > 0) return;
+    waitsSince_ = clock_.now();
+    log::warn("waiting for disks missing=\"{}\"; who waits can be interrupted", missing);
+    if (waitingTold_) waitingTold_(missing);
+}
+
+void Services::waitEnds() {
+    if (--waits_ > 0) return;
+    log::info("nobody waits for disks any more seconds={}", (clock_.now().value - waitsSince_.value) / kSecond);
+    if (waitingTold_) waitingTold_("");
+}
+
 std::string Services::describe(BlockServiceId service) {
     std::string text = "disk " + std::to_string(service.value);
     for (const auto& disk : cluster_.map().disks)
@@ -221,7 +248,7 @@ std::vector<Candidate> Services::lastCandidates() {
 
 Services::Shortage Services::shortage(u64 bytes) {
     Shortage s;
-    std::set<std::string> domains, live, with_room;
+    std::set<std::string> domains, live, hoped, with_room;
     std::vector<BlockServiceId> full, silent, closed;
     const u64 now = clock_.now().value;
     for (const Candidate& c : std::vector<Candidate>(candidates())) {
@@ -230,7 +257,9 @@ Services::Shortage Services::shortage(u64 bytes) {
         domains.insert(c.domain);
         const auto h = health_.find(c.service.value);
         const bool dead = service->state == registry::DiskState::kDead;
-        if (dead || doubtful(c.service)) silent.push_back(c.service);
+        const bool silent_now = dead || doubtful(c.service);
+        if (silent_now && !dead && service->state == registry::DiskState::kUp) hoped.insert(c.domain);
+        if (silent_now) silent.push_back(c.service);
         else if (service->state != registry::DiskState::kUp || (h != health_.end() && h->second.takesNothing(now)))
             closed.push_back(c.service);
         else live.insert(c.domain);
@@ -240,6 +269,8 @@ Services::Shortage Services::shortage(u64 bytes) {
     }
     s.domains = static_cast<u32>(domains.size());
     s.live = static_cast<u32>(live.size());
+    hoped.insert(live.begin(), live.end());
+    s.hoped = static_cast<u32>(hoped.size());
     s.with_room = static_cast<u32>(with_room.size());
     const auto name = [&](const char* what, const std::vector<BlockServiceId>& disks) {
         if (disks.empty()) return;
@@ -257,7 +288,7 @@ bool Services::waitForMore() {
     const u64 now = clock_.now().value;
     if (now - shortAt_.value > kShortAnew) shortSince_ = clock_.now();
     shortAt_ = clock_.now();
-    return now - shortSince_.value < kPlaceFor;
+    return now - shortSince_.value < patience_.place_ns;
 }
 
 u64 Services::hedgeAfter() const {

@@ -5,8 +5,9 @@
 // Latencies and failures are kept per disk. One that failed is doubtful until it answers again (it is probed
 // in the background, after 1 s, doubling to 30 s): readers take others at once, writers place elsewhere.
 // Answers such as NotFound or Corrupt are answers, not failures. Busy is repeated here until the limit. One that stays
-// away is worth waiting for only so long (Patience): then it is `away`, and who needs it fails at once. What outlives its caller
-// (hedged reads, slow writes, reports) runs in background(): whoever spawns there owns its state by shared_ptr.
+// away is worth waiting for only so long (Patience): then it is `away`, and who needs it fails at once; a hard mount waits as
+// long as nobody has said that it is dead (DiskWait). What outlives its caller (hedged reads, slow writes, reports) runs in
+// background(): whoever spawns there owns its state by shared_ptr.
 #pragma once
 
 #include <functional>
@@ -23,6 +24,8 @@ public:
     // How long one that fails may still come back: one that refuses connections, and one that says nothing.
     struct Patience {
         u64 refused_ns = 4 * kSecond, silent_ns = 10 * kSecond;
+        u64 place_ns = 5 * kSecond; // writers, for more disks than answer
+        bool hard = false;          // whoever is not lost() is waited for, however long that takes
     };
     Services(Clock& clock, net::Transport& transport, Cluster& cluster, Random random, Patience patience);
 
@@ -48,6 +51,11 @@ public:
     // Doubtful for longer than patience lasts, or the map says that it is dead. It is probed every second.
     bool away(BlockServiceId service);
     void giveUp(BlockServiceId service); // patience is over, if it fails
+    // The map says that it is dead or removed: not even a hard mount waits for it.
+    bool lost(BlockServiceId service);
+    bool hard() const { return patience_.hard; }
+    // Told what is missing when somebody has waited for disks (DiskWait) for a second, and "" when nobody does any more.
+    void setWaiting(std::function<void(const std::string&)> told) { waitingTold_ = std::move(told); }
     // "disk 3 (blocks-2)", for people.
     std::string describe(BlockServiceId service);
     // It takes no blocks of so many bytes (0: none at all): no candidate for those for 5 s.
@@ -60,13 +68,14 @@ public:
     struct Shortage {
         u32 domains = 0;   // failure domains that there are
         u32 live = 0;      // of those, with a disk that answers and takes blocks, if it has room
+        u32 hoped = 0;     // of those, with such a disk or one that does not answer and is not lost
         u32 with_room = 0; // of those, that have room
         std::string why;   // "; do not answer: 2 5; full: 3", or empty
     };
     Shortage shortage(u64 bytes);
     // The largest block that so many failure domains take now, by what they report; ~0: too few of them answer to say.
     u64 roomIn(u32 domains);
-    // Too few are live: whether they are worth waiting for. Only for 5 s since it began, whoever waits: then false.
+    // Too few are live: whether they are worth waiting for. Only for place_ns since it began, whoever waits: then false.
     bool waitForMore();
     // After this long without an answer another one is asked: 3 x the 95th percentile of reads, 30 ms..700 ms.
     u64 hedgeAfter() const;
@@ -91,6 +100,10 @@ public:
     Stats stats;
 
 private:
+    friend class DiskWait;
+    void waitBegins(const std::string& missing);
+    void waitEnds();
+
     struct Health {
         u64 latency_ns = 0;   // moving average
         u32 failures = 0;     // in a row
@@ -127,7 +140,28 @@ private:
     u64 hedgeTokens_ = 8 * 20; // a read earns 1, a hedge costs 20
     std::map<BlockId, Monotonic> reported_;
     Report report_;
+    std::function<void(const std::string&)> waitingTold_;
+    u32 waits_ = 0;
+    Monotonic waitsSince_;
     TaskGroup background_;
+};
+
+// In the scope of who waits for disks that are away, on a hard mount: the first that has waited for a second is said in the
+// log, and that the last one has ended.
+class DiskWait {
+public:
+    explicit DiskWait(Services& services) : services_(services) {}
+    ~DiskWait() {
+        if (told_) services_.waitEnds();
+    }
+    DiskWait(const DiskWait&) = delete;
+    // Before each time that it is waited.
+    void waits(const std::string& missing);
+
+private:
+    Services& services_;
+    Monotonic since_;
+    bool told_ = false;
 };
 
 } // namespace skua::client

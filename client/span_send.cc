@@ -263,14 +263,38 @@ Error whyNot(const SpanJob& job, u32 least) {
     return Error(last.code == Code::NoSpace ? Code::NoSpace : Code::Io, "too few blocks were written; " + last.detail);
 }
 
-} // namespace
+constexpr u64 kWaitMin = 200 * kMillisecond, kWaitMax = 1 * kSecond; // a hard mount's, for disks
 
-Task<> runSpan(std::shared_ptr<SpanJob> job) {
+u32 leastOf(const SpanJob& job) { return std::min<u32>(job.geometry.blocks(), job.geometry.data + 1u); }
+
+// A hard mount: too few blocks were taken, but they would be if disks that are away came back. Says which those are.
+bool worthWaiting(const SpanJob& job, u32 least, std::string& why) {
+    Services& services = job.client.services;
+    if (!services.hard() || job.abandoned) return false;
+    const Services::Shortage s = services.shortage(job.block_length);
+    why = s.why;
+    if (s.live < least) return s.hoped >= least;
+    if (s.with_room < least) return false;
+    for (const BlockJob& b : job.blocks)
+        for (const auto& a : b.attempts)
+            if (a->finished && (a->error.code == Code::Unavailable || a->error.code == Code::OutcomeUnknown)) return true;
+    return false;
+}
+
+// Places and sends the blocks that have no receipt; ends when each of them has one, or cannot.
+Task<> sendBlocks(std::shared_ptr<SpanJob> job) {
     Client& client = job->client;
-    const u32 all = job->geometry.blocks(), least = std::min<u32>(all, job->geometry.data + 1u);
+    std::vector<u32> wanting;
+    std::vector<BlockServiceId> taken;
+    for (u32 i = 0; i < job->blocks.size(); i++) {
+        if (job->blocks[i].won) taken.push_back(job->blocks[i].won->service);
+        else wanting.push_back(i);
+    }
+    const u32 all = static_cast<u32>(wanting.size()), have = static_cast<u32>(taken.size()), total = leastOf(*job);
+    const u32 least = total > have ? total - have : 0;
     std::vector<BlockServiceId> placed;
     for (bool fresh = false;;) {
-        placed = placeBlocks(*job, all, {});
+        placed = placeBlocks(*job, all, taken);
         if (placed.size() >= all) break;
         // Somebody may be back whom the hints still call silent; that is worth one question a second.
         if (placed.size() >= least) {
@@ -279,29 +303,63 @@ Task<> runSpan(std::shared_ptr<SpanJob> job) {
             continue;
         }
         // A cluster that is just starting, or a map that is old. Who is full does not come back by waiting.
-        const bool full = client.services.shortage(job->block_length).live >= least;
+        const Services::Shortage shortage = client.services.shortage(job->block_length);
+        const bool full = shortage.live >= total;
+        if (client.services.hard() && !full && shortage.hoped >= total) break; // runSpan() waits for them
         if (full ? std::exchange(fresh, true) || !client.services.mayRefresh() : !client.services.waitForMore()) break;
         (void)co_await client.cluster.refresh();
         if (full) continue;
         Sleep nap(client.clock, 200 * kMillisecond);
         co_await nap;
     }
-    if (placed.size() >= least) {
-        for (u32 i = 0; i < all; i++) {
-            if (i < placed.size()) job->blocks[i].first = placed[i];
-            else job->blocks[i].settled = true;
+    if (placed.size() < least) co_return Ok{};
+    for (u32 i = 0; i < all; i++) {
+        BlockJob& block = job->blocks[wanting[i]];
+        if (i < placed.size()) block.first = placed[i];
+        else block.settled = true;
+    }
+    TaskGroup drivers;
+    for (u32 i = 0; i < placed.size(); i++) drivers.spawn(driveBlock(job, wanting[i]));
+    (void)co_await drivers.all();
+    co_return Ok{};
+}
+
+u32 wholeOf(const SpanJob& job) {
+    u32 whole = 0;
+    for (const auto& b : job.blocks) whole += b.won != nullptr;
+    return whole;
+}
+
+} // namespace
+
+Task<> runSpan(std::shared_ptr<SpanJob> job) {
+    Client& client = job->client;
+    const u32 all = job->geometry.blocks(), least = leastOf(*job);
+    {
+        DiskWait wait(client.services);
+        for (u64 pause = kWaitMin;; pause = std::min(pause * 2, kWaitMax)) {
+            (void)co_await sendBlocks(job);
+            std::string why;
+            if (wholeOf(*job) >= least || !worthWaiting(*job, least, why)) break;
+            wait.waits(why.substr(std::min<std::size_t>(why.size(), 2))); // without "; "
+            Sleep nap(client.clock, pause);
+            co_await nap;
+            (void)co_await client.cluster.refresh();
+            job->avoid.clear();
+            for (BlockJob& b : job->blocks) {
+                if (b.won) continue;
+                b.settled = false;
+                b.first = {};
+                b.attempts.clear(); // one that still runs ends by itself; what it writes is swept
+            }
         }
-        TaskGroup drivers;
-        for (u32 i = 0; i < placed.size(); i++) drivers.spawn(driveBlock(job, i));
-        (void)co_await drivers.all();
     }
     // `finished` says too that the coder has nothing of it any more.
     while (!job->sealedAll()) {
         auto more = job->changed.wait();
         (void)co_await more;
     }
-    u32 whole = 0;
-    for (const auto& b : job->blocks) whole += b.won != nullptr;
+    const u32 whole = wholeOf(*job);
     if (whole < least) {
         if (job->error.code == Code::Ok) job->error = whyNot(*job, least);
     } else if (whole < all) {

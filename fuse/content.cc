@@ -71,7 +71,7 @@ Task<Result<>> Content::ensureBase() {
     co_return Ok{};
 }
 
-Task<Result<std::vector<Buffer>>> Content::readBase(u64 offset, u64 length) {
+Task<Result<std::vector<Buffer>>> Content::readBase(u64 offset, u64 length, const client::FileReader::Gone* gone) {
     for (int attempt = 0;; attempt++) {
         CO_TRY_OK(co_await ensureBase());
         const std::shared_ptr<client::FileReader> base = base_;
@@ -83,7 +83,7 @@ Task<Result<std::vector<Buffer>>> Content::readBase(u64 offset, u64 length) {
         const u64 have = std::min(kept_, base->size());
         const u64 n = offset < have ? std::min(length, have - offset) : 0;
         if (n > 0) {
-            auto got = co_await base->pieces(offset, n);
+            auto got = co_await base->pieces(offset, n, gone);
             if (got.code() == Code::Stale && attempt < kReopen) {
                 if (base_ == base) base_.reset();
                 continue;
@@ -98,13 +98,13 @@ Task<Result<std::vector<Buffer>>> Content::readBase(u64 offset, u64 length) {
     }
 }
 
-Task<Result<std::vector<Buffer>>> Content::read(u64 offset, u64 length) {
+Task<Result<std::vector<Buffer>>> Content::read(u64 offset, u64 length, const client::FileReader::Gone* gone) {
     if (!dirty_ || !noBase()) { CO_TRY_OK(co_await ensureBase()); }
     std::vector<Buffer> out;
     if (offset >= size_) co_return out;
     length = std::min(length, size_ - offset);
     if (overlay_.empty() && !noBase()) {
-        auto got = co_await readBase(offset, length);
+        auto got = co_await readBase(offset, length, gone);
         co_return got;
     }
     // What is ours is taken now; what is not is read meanwhile.
@@ -128,7 +128,7 @@ Task<Result<std::vector<Buffer>>> Content::read(u64 offset, u64 length) {
             CO_TRY(auto got, co_await p.source->read(p.from, p.to - p.from));
             for (Buffer& b : got) out.push_back(std::move(b));
         } else if (p.base) {
-            CO_TRY(auto got, co_await readBase(p.from, p.to - p.from));
+            CO_TRY(auto got, co_await readBase(p.from, p.to - p.from, gone));
             for (Buffer& b : got) out.push_back(std::move(b));
         } else {
             addZeros(p.to - p.from, out);

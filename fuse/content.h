@@ -39,8 +39,8 @@ public:
     void opened(shard::Open::Reply reply);
     // The base is known afterwards.
     Task<Result<>> ensureBase();
-    // Together `length`, or up to the end.
-    Task<Result<std::vector<Buffer>>> read(u64 offset, u64 length);
+    // Together `length`, or up to the end. `gone`: nobody wants them any more (client/reader.h); outlives the call.
+    Task<Result<std::vector<Buffer>>> read(u64 offset, u64 length, const client::FileReader::Gone* gone = nullptr);
     Task<Result<u64>> seek(u64 offset, bool data);
     void idle(); // lets go of what was read ahead
 
@@ -72,7 +72,7 @@ public:
     std::vector<client::NewId> spent() { return std::move(spent_); }
 
 private:
-    Task<Result<std::vector<Buffer>>> readBase(u64 offset, u64 length);
+    Task<Result<std::vector<Buffer>>> readBase(u64 offset, u64 length, const client::FileReader::Gone* gone);
     void changed(Wall now) {
         dirty_ = true;
         mtime_ = now;

@@ -38,6 +38,7 @@ struct Settings {
     std::vector<std::string> options, places;
     bool foreground = false, ignored = false;
     i64 ready_fd = -1;
+    std::string waiting_file;
     MountOptions mount;
     std::string mountpoint;
 };
@@ -162,6 +163,18 @@ Task<> live(Life& life) {
     std::_Exit(0);
 }
 
+// For `skua status`, which must not ask the mount itself: that may wait, too.
+void leaveWord(const std::string& file, Wall now, const std::string& missing) {
+    if (file.empty()) return;
+    if (missing.empty()) {
+        ::unlink(file.c_str());
+        return;
+    }
+    std::ofstream(file + ".new") << now.value / kSecond << " " << missing << "\n";
+    if (::rename((file + ".new").c_str(), file.c_str()) != 0)
+        log::warn("not written file={} error={}", file, std::strerror(errno));
+}
+
 int serve(Settings& settings) {
     client::ProcessOptions options;
     options.config = settings.common.config;
@@ -171,7 +184,7 @@ int serve(Settings& settings) {
     const MountOptions& wanted = settings.mount;
     options.client.limits.total_ns = wanted.soft ? wanted.timeout_s * kSecond : 0;
     const u64 patience = wanted.soft ? wanted.timeout_s * kSecond : 10 * kSecond;
-    options.client.patience = {patience, patience};
+    options.client.patience = {patience, patience, wanted.soft ? patience : 5 * kSecond, !wanted.soft};
     auto process = client::Process::make(options);
     if (!process) return fail(settings, process.error());
     Ring& ring = (*process)->ring();
@@ -198,6 +211,8 @@ int serve(Settings& settings) {
     log::info("mounted at={} transport={} version={}", settings.mountpoint, (*session)->transport(), kRelease);
     tell(settings, std::string("ok transport=") + (*session)->transport());
     mount.startBackground();
+    (*process)->client().services.setWaiting(
+        [&settings, &ring](const std::string& missing) { leaveWord(settings.waiting_file, ring.wall(), missing); });
     Life life{ring, **session, mount, signals};
     (void)(*process)->run(live(life));
     log::info("unmounted at={} {}", settings.mountpoint, (*session)->asked());
@@ -242,6 +257,8 @@ int main(int argc, char** argv) {
     flags.repeated("-o", settings.options, "Options, see below; as ro,attr_timeout=5");
     flags.flag("-f", settings.foreground, "Stay in the foreground");
     flags.option("--ready-fd", settings.ready_fd, "Write one line there once it serves (and stay in the foreground)");
+    flags.option("--waiting-file", settings.waiting_file,
+                 "There while somebody waits for disks: since when (Unix time), for which");
     flags.flag("-s", settings.ignored, "For mount(8): ignored");
     flags.flag("-n", settings.ignored, "For mount(8): ignored");
     flags.flag("-v", settings.ignored, "For mount(8): ignored");
@@ -259,6 +276,7 @@ int main(int argc, char** argv) {
     auto parsed = parseOptions(settings.options);
     if (!parsed) return skua::fuse::fail(settings, parsed.error());
     settings.mount = std::move(*parsed);
+    if (!settings.waiting_file.empty()) settings.waiting_file = std::filesystem::absolute(settings.waiting_file).string();
     if (geteuid() == 0) settings.mount.allow_other = true;
     std::error_code ec;
     settings.mountpoint = std::filesystem::absolute(settings.places.back(), ec).lexically_normal().string();

@@ -93,7 +93,8 @@ void LocalCluster::remember(const std::string& name, int pid) const {
 void LocalCluster::forget(const std::string& name) const { ::unlink(path("run/" + name + ".pid").c_str()); }
 
 void LocalCluster::remove(const std::string& name) const {
-    for (const char* kind : {".pid", ".cmd", ".point", ".transport", ".addr"}) ::unlink(path("run/" + name + kind).c_str());
+    for (const char* kind : {".pid", ".cmd", ".point", ".transport", ".addr", ".waiting"})
+        ::unlink(path("run/" + name + kind).c_str());
 }
 
 std::optional<int> LocalCluster::running(const std::string& name) const {

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include "client/cli/command.h"
 #include "core/base/config.h"
 
@@ -158,8 +159,13 @@ std::vector<MountPoint> mountsOf(const LocalCluster& keeper) {
         if (!name.starts_with("mount")) continue;
         const std::string line = firstLine(keeper.path("run/" + name + ".transport"));
         const auto equals = line.find("transport=");
-        all.push_back(
-            {name, firstLine(keeper.path("run/" + name + ".point")), equals == line.npos ? "" : line.substr(equals + 10)});
+        MountPoint m;
+        m.name = name;
+        m.point = firstLine(keeper.path("run/" + name + ".point"));
+        if (equals != line.npos) m.transport = line.substr(equals + 10);
+        std::istringstream waiting(keeper.running(name) ? firstLine(keeper.path("run/" + name + ".waiting")) : "");
+        if (waiting >> m.waiting_since >> std::ws) std::getline(waiting, m.waiting);
+        all.push_back(std::move(m));
     }
     return all;
 }
@@ -194,7 +200,9 @@ Result<> mountNow(const std::string& config, const std::string& wanted, const st
     fcntl(ready[0], F_SETFD, FD_CLOEXEC);
     LocalProcess process;
     process.name = name;
-    process.command = {program, "--ready-fd", std::to_string(ready[1]), "--log", keeper.logPath(name)};
+    const std::string waiting = keeper.path("run/" + name + ".waiting");
+    ::unlink(waiting.c_str());
+    process.command = {program, "--ready-fd", std::to_string(ready[1]), "--log", keeper.logPath(name), "--waiting-file", waiting};
     if (!config.empty()) process.command.insert(process.command.end(), {"--config", fs::absolute(config, ec).string()});
     for (const auto& o : options) process.command.insert(process.command.end(), {"-o", o});
     process.command.push_back(point);

@@ -13,6 +13,8 @@ namespace skua::cli {
 struct MountPoint {
     std::string name, point;
     std::string transport; // "io_uring" or "dev_fuse", as the driver said
+    std::string waiting;   // for which disks, if anybody does
+    u64 waiting_since = 0; // Unix time, s
 };
 
 // Absolute, links above it resolved; the mount point itself, which may be dead, is not touched.

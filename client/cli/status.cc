@@ -1,5 +1,6 @@
 // status: health at a glance.
 #include <algorithm>
+#include <ctime>
 #include <map>
 #include <nlohmann/json.hpp>
 #include "client/cli/all.h"
@@ -197,7 +198,8 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
         !low && servers_up == map.servers.size() && disks_up == map.disks.size() && led == map.groups.size() && space.has_value();
     out["healthy"] = healthy;
     out["mounts"] = nlohmann::json::array();
-    for (const auto& m : mounts) out["mounts"].push_back({{"name", m.name}, {"point", m.point}, {"transport", m.transport}});
+    for (const auto& m : mounts)
+        out["mounts"].push_back({{"name", m.name}, {"point", m.point}, {"transport", m.transport}, {"waiting", m.waiting}});
     if (json) {
         print(out);
         co_return Ok{};
@@ -243,10 +245,15 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
 // Of a cluster on this machine: its mounts; who has died, and what it said last.
 void sayLocal(const std::string& config) {
     const LocalCluster cluster = keeperOf(config);
-    for (const auto& m : mountsOf(cluster))
-        if (cluster.running(m.name))
-            print("mounted at " + m.point + ", requests by " + (m.transport == "io_uring" ? "FUSE over io_uring" : "/dev/fuse") +
-                  "\n");
+    for (const auto& m : mountsOf(cluster)) {
+        if (!cluster.running(m.name)) continue;
+        print("mounted at " + m.point + ", requests by " + (m.transport == "io_uring" ? "FUSE over io_uring" : "/dev/fuse") +
+              "\n");
+        const auto now = static_cast<u64>(std::time(nullptr));
+        if (!m.waiting.empty())
+            print("who uses " + m.point + " waits for disks, for " + std::to_string(now - std::min(now, m.waiting_since)) +
+                  " s: " + m.waiting + "\n");
+    }
     for (const auto& name : cluster.names())
         if (!cluster.running(name))
             print("process " + name + " has ended; `skua cluster start " + name +

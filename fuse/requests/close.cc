@@ -15,6 +15,8 @@ namespace {
 
 FileHandle& handleOf(const fuse_file_info* fi) { return *reinterpret_cast<FileHandle*>(fi->fh); }
 
+constexpr u64 kKilledWaits = 1 * kSecond; // usually the commit is done by then
+
 bool commitsNow(const Mount& mount, FileHandle& handle, pid_t pid) {
     const NodePtr& node = handle.node;
     // Half of a file that nobody else has seen: RELEASE drops it.
@@ -31,6 +33,22 @@ bool commitsNow(const Mount& mount, FileHandle& handle, pid_t pid) {
 Task<> publishLater(Mount& mount, NodePtr node) {
     (void)co_await mount.publish(node);
     mount.closing.release();
+    co_return Ok{};
+}
+
+Task<> publishUntold(Mount& mount, NodePtr node, std::shared_ptr<Event> done) {
+    (void)co_await mount.publish(node);
+    done->set();
+    co_return Ok{};
+}
+
+// A program that was killed waits in its end for this answer, and nothing can interrupt it any more.
+Task<> flushOfKilled(Mount& mount, Request request, NodePtr node) {
+    auto done = std::make_shared<Event>();
+    mount.start(publishUntold(mount, node, done));
+    auto waiting = done->wait(mount.ring, kKilledWaits);
+    (void)co_await waiting;
+    request.ok();
     co_return Ok{};
 }
 
@@ -90,7 +108,8 @@ void onFlush(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
     const NodePtr node = handle.node;
     const bool anything = handle.writes() && (node->pending || node->content->dirty() || node->anyDeferred());
     const bool commit = anything && commitsNow(mount, handle, request.pid());
-    mount.start(flush(mount, std::move(request), node, commit));
+    if (commit && callers::killed(request.pid())) mount.start(flushOfKilled(mount, std::move(request), node));
+    else mount.start(flush(mount, std::move(request), node, commit));
 }
 
 void onRelease(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {

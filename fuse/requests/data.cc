@@ -14,7 +14,8 @@ FileHandle& handleOf(const fuse_file_info* fi) { return *reinterpret_cast<FileHa
 Task<> read(Mount& mount, Request request, NodePtr node, u64 offset, u64 size) {
     (void)mount;
     const std::shared_ptr<Content> content = node->content;
-    auto got = co_await content->read(offset, size);
+    const client::FileReader::Gone gone = [&request] { return request.answered(); };
+    auto got = co_await content->read(offset, size, &gone);
     if (got) request.buffers(*got);
     else request.fail(got.error().code == Code::NotFound ? Error(Code::Stale) : got.error());
     co_return Ok{};

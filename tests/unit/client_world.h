@@ -212,7 +212,8 @@ private:
 
 class World {
 public:
-    explicit World(u32 services = 8, Policy policy = geometry::defaultPolicy(8), u16 shards = 3)
+    explicit World(u32 services = 8, Policy policy = geometry::defaultPolicy(8), u16 shards = 3,
+                   client::Services::Patience patience = {})
         : keys_(ClusterId{1}, MacKey{9, 9}),
           cluster(1,
                   [this](GroupId g) -> std::unique_ptr<raft::StateMachine> {
@@ -220,7 +221,7 @@ public:
                       return std::make_unique<shard::Shard>(keys_);
                   }),
           transport(clock, cluster, keys_),
-          client(clock, transport, options()),
+          client(clock, transport, options(patience)),
           fs(client) {
         registry::ClusterMap m;
         m.cluster = ClusterId{1};
@@ -310,8 +311,9 @@ private:
         value = co_await std::move(task);
         co_return Ok{};
     }
-    static client::ClientOptions options() {
+    static client::ClientOptions options(client::Services::Patience patience) {
         client::ClientOptions o;
+        o.patience = patience;
         o.registry = {"registry"};
         o.client = ClientId{77};
         o.seed = 5;
