@@ -55,6 +55,7 @@ public:
     // All disks, by id.
     const std::map<u32, Service>& services();
     const std::map<u32, registry::ServerHint>& serverHints() const { return serverHints_; }
+    Monotonic hintsHeard() const { return asked_; }
     // Changes whenever map or hints do.
     u64 edition() const { return edition_; }
     // Something contradicts the map: look for a newer one soon.

@@ -21,6 +21,8 @@ constexpr u64 kTriedUnsaid = 8u << 10; // of those, what roomIn() promises: they
 constexpr u64 kShortAnew = 10 * kSecond;
 constexpr u64 kWaitSaidAfter = 1 * kSecond; // a service that is started anew is nothing to speak of
 constexpr std::size_t kNamedMost = 8;       // disks in one message
+constexpr u64 kRoomFresh = 1 * kSecond, kRoomOld = 10 * kSecond, kFreshenFor = 200 * kMillisecond;
+constexpr u64 kRoomSoonGone = 4ull << 30; // of a disk: what others can write until hints are asked for again, and more
 constexpr u64 kReportAgain = 10 * kMinute;
 constexpr std::size_t kReportedMost = 4096;
 
@@ -232,6 +234,26 @@ const std::vector<Candidate>& Services::candidates() {
 u64 Services::roomIn(u32 domains) {
     (void)candidates();
     return domains == 0 || roomByDomain_.size() < domains ? ~0ull : roomByDomain_[domains - 1];
+}
+
+Task<> Services::refreshMap(Cluster& cluster, std::shared_ptr<Event> done) {
+    auto heard = co_await cluster.refresh();
+    if (heard) done->set();
+    co_return Ok{};
+}
+
+Task<> Services::freshenRoom(u64 room) {
+    const u64 now = clock_.now().value, age = now - cluster_.hintsHeard().value;
+    const bool doubtful = age >= kRoomOld || (age >= kRoomFresh && room < kRoomSoonGone);
+    if (!doubtful || now < freshenAgain_.value) co_return Ok{};
+    freshenAgain_ = Monotonic{now + kRoomFresh};
+    auto done = std::make_shared<Event>();
+    background_.spawn(refreshMap(cluster_, done));
+    auto waiting = done->wait(clock_, kFreshenFor);
+    const bool heard = co_await waiting;
+    // Without a registry writers go on with what they know, and need not be slow.
+    if (!heard) freshenAgain_ = Monotonic{clock_.now().value + kRoomOld};
+    co_return Ok{};
 }
 
 std::vector<Candidate> Services::lastCandidates() {

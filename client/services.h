@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <vector>
 #include "blocks/messages.h"
 #include "client/cluster.h"
@@ -75,6 +76,9 @@ public:
     Shortage shortage(u64 bytes);
     // The largest block that so many failure domains take now, by what they report; ~0: too few of them answer to say.
     u64 roomIn(u32 domains);
+    // Where that is so little that others may have taken it since it was heard, or was heard before a pause: asks anew, once a
+    // second, and waits 200 ms at most.
+    Task<> freshenRoom(u64 room);
     // Too few are live: whether they are worth waiting for. Only for place_ns since it began, whoever waits: then false.
     bool waitForMore();
     // After this long without an answer another one is asked: 3 x the 95th percentile of reads, 30 ms..700 ms.
@@ -122,6 +126,7 @@ private:
     void answered(BlockServiceId service, u64 ns, bool read);
     Task<> probe(BlockServiceId service);
     void startProbe(BlockServiceId service, Health& health);
+    static Task<> refreshMap(Cluster& cluster, std::shared_ptr<Event> done);
 
     Clock& clock_;
     net::Transport& transport_;
@@ -131,7 +136,7 @@ private:
     std::map<u32, Health> health_;
     std::vector<Candidate> candidates_;
     u64 candidatesEdition_ = ~0ull;
-    Monotonic candidatesAt_, refreshedAt_;
+    Monotonic candidatesAt_, refreshedAt_, freshenAgain_;
     Monotonic shortSince_, shortAt_; // too few were live: first, last
     std::vector<u64> roomByDomain_;  // of the candidates', the largest first
     std::vector<u64> reads_;         // a ring of the last latencies

@@ -1,5 +1,6 @@
 // How what was written here reaches the servers: on its way while it is written, and in one commit at the end.
 #include <cstring>
+#include <utility>
 #include "core/base/log.h"
 #include "core/data/geometry.h"
 #include "fuse/mount.h"
@@ -27,13 +28,22 @@ Task<Result<>> Mount::room(NodePtr node, u64 size) {
     if (node->dropped) co_return Ok{};
     const Policy& usual = client.cluster.defaultPolicy();
     const Stream* const stream = node->content->stream().get();
+    bool freshened = false;
     for (bool fresh = false;; fresh = true) {
         const Policy& policy = stream ? stream->policy() : usual;
         if (size <= client::inlineMost(policy)) co_return Ok{};
         const u64 span = std::min<u64>(size, geometry::maxSpan(policy));
         const Geometry g = geometry::choose(policy, span);
         const u64 block = geometry::blockLength(g, static_cast<u32>(span));
-        if (client.services.roomIn(std::min<u32>(g.blocks(), g.data + 1u)) >= block) co_return Ok{};
+        const u32 domains = std::min<u32>(g.blocks(), g.data + 1u);
+        u64 room = client.services.roomIn(domains);
+        // SQLite, for one, calls an ENOSPC of fsync() an I/O error; only that of write() is "full" to it.
+        if (room >= block && !std::exchange(freshened, true)) {
+            (void)co_await client.services.freshenRoom(room);
+            if (node->content->stream().get() != stream) co_return Ok{};
+            room = client.services.roomIn(domains);
+        }
+        if (room >= block) co_return Ok{};
         if (fresh || !client.services.mayRefresh()) break;
         (void)co_await client.cluster.refresh();
         if (node->content->stream().get() != stream) co_return Ok{};

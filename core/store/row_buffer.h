@@ -32,8 +32,8 @@ public:
     std::unique_ptr<Reader> snapshot() const override;
 
 private:
-    static constexpr std::size_t kMostGathered = 4096;    // rows
-    static constexpr std::size_t kMostRemembered = 8192;  // rows of one generation
+    static constexpr std::size_t kMostGathered = 4096;      // rows
+    static constexpr std::size_t kMostRemembered = 8192;    // rows of one generation
     static constexpr std::size_t kLargestRemembered = 1024; // bytes of a row
 
     struct Hash {

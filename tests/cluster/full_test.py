@@ -211,4 +211,26 @@ def a_database_on_full_disks_hears_that_it_is_full():
         db.close()
 
 
+@promise
+def a_database_hears_that_it_is_full_also_where_others_filled_the_disks():
+    with Cluster(disks=6, shards=2, options=SMALL) as c:
+        m = c.mount()
+        db = sqlite3.connect(f"{m}/base.db", timeout=5)
+        db.execute("create table t (a integer primary key, b blob)")
+        db.commit()
+        # The mount hears nothing of it.
+        for size in (16 * MIB, MIB):
+            i = 0
+            while c.skua("put", f"/fill{size}-{i}", input=BYTES[:size], check=False).returncode == 0:
+                i += 1
+        wait_for(lambda: all(d["full"] for d in c.status()["disks"]), 15, "all disks being full")
+        try:
+            db.execute("insert into t (b) values (?)", (BYTES[:MIB],))
+            db.commit()
+            raise AssertionError("it was taken")
+        except sqlite3.OperationalError as e:
+            assert "full" in str(e), e  # not "disk I/O error", which is all that SQLite makes of fsync's ENOSPC
+        db.close()
+
+
 main()

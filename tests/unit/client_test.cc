@@ -224,6 +224,30 @@ TEST(Writer, ADiskWithoutRoomForLargeBlocksStillTakesSmallOnes) {
     EXPECT_TRUE(*w.get("/small") == small);
 }
 
+TEST(Writer, RoomIsAskedForAnewWhereOthersMayHaveTakenIt) {
+    for (const bool little : {false, true}) {
+        World w;
+        for (auto& d : w.transport.map.disks) d.free = little ? 1ull << 30 : 1ull << 39;
+        ASSERT_TRUE(w.run(w.client.cluster.refresh()));
+        const u64 before = w.client.services.roomIn(5);
+        for (auto& d : w.transport.map.disks) d.free = 0, d.used = 1;
+        // A second later little room may be gone, much is not; after a pause nobody knows.
+        (void)w.run(sleepFor(w.clock, 1500 * kMillisecond));
+        (void)w.run(w.client.services.freshenRoom(before));
+        EXPECT_EQ(w.client.services.roomIn(5) < 1u << 20, little);
+        (void)w.run(sleepFor(w.clock, kMinute));
+        (void)w.run(w.client.services.freshenRoom(before));
+        EXPECT_LT(w.client.services.roomIn(5), 1u << 20);
+    }
+    // A registry that is away costs a moment, not each time.
+    World w;
+    (void)w.run(sleepFor(w.clock, kMinute));
+    w.transport.registry_away = true;
+    const u64 start = w.clock.now().value;
+    for (int i = 0; i < 100; i++) (void)w.run(w.client.services.freshenRoom(1ull << 39));
+    EXPECT_LT(w.clock.now().value - start, 300 * kMillisecond);
+}
+
 TEST(Writer, AWriterThatIsGivenUpLeavesNothingRunning) {
     World w;
     {

@@ -52,7 +52,8 @@ TEST(RowBuffer, isSeenAsTheRowsThatWereWrittenWhateverIsSettledWhen) {
             Batch batch;
             for (u64 n = random.below(5); n-- > 0;) {
                 // Some are too large to be remembered.
-                if (random.below(4) != 0) batch[key()] = std::string(random.below(8) == 0 ? 2000 : 5, static_cast<char>('a' + random.below(26)));
+                if (random.below(4) != 0)
+                    batch[key()] = std::string(random.below(8) == 0 ? 2000 : 5, static_cast<char>('a' + random.below(26)));
                 else batch[key()] = std::nullopt;
             }
             ASSERT_TRUE(buffer.write(batch));
