@@ -9,6 +9,7 @@
 // crash), and before below is flushed. Everything that writes goes through here. Thread-safety: none.
 #pragma once
 
+#include <xxhash.h>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -38,7 +39,7 @@ private:
 
     struct Hash {
         using is_transparent = void;
-        std::size_t operator()(std::string_view s) const { return std::hash<std::string_view>()(s); }
+        std::size_t operator()(std::string_view s) const { return XXH3_64bits(s.data(), s.size()); }
     };
     using Lately = std::unordered_map<std::string, std::optional<std::string>, Hash, std::equal_to<>>;
     void remember(std::string_view key, const std::optional<std::string>& value) const;
