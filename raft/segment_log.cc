@@ -240,12 +240,14 @@ Task<Result<>> SegmentLog::write(std::string pages, u64 number) {
     at_ += pages.size();
     underWay_++;
     laying_.release();
-    auto wrote = co_await ring_.writeAndSync(fd, aligned.data(), aligned.size(), at);
+    Operation op = ring_.writeThrough(fd, aligned.data(), aligned.size(), at);
+    (void)co_await op;
     underWay_--;
-    if (!wrote) {
+    if (op.result() != static_cast<int>(aligned.size())) {
         failed_ = true;
         changed_.pulse();
-        co_return wrote.error();
+        const Error why = op.result() < 0 ? kernelError(op.result(), "write") : kernelError(-ENOSPC, "short write");
+        co_return why;
     }
     finished(number);
     while (durable_ < number && !failed_) {

@@ -21,6 +21,12 @@ void prolong(Context& ctx, ReservationId id, ReservationRow& row) {
     Reservations::put(ctx.rows, {id}, row);
 }
 
+// With word 0 whatever is used of a content: so one lookup tells that none of it is.
+void putUsed(Context& ctx, ReservationId id, ContentId content, const std::map<u32, u64>& words) {
+    for (const auto& [word, bits] : words) Used::put(ctx.rows, {id, content, word}, {bits});
+    if (!words.empty() && !words.contains(0) && !Used::has(ctx.rows, {id, content, 0})) Used::put(ctx.rows, {id, content, 0}, {});
+}
+
 } // namespace
 
 Result<ReserveIds::Reply> make(Context& ctx, u32 count) {
@@ -61,12 +67,9 @@ Result<> useInode(Context& ctx, ReservationId id, InodeId inode) {
 }
 
 Result<> useContent(Context& ctx, ReservationId id, ContentId content) {
-    bool used = false;
-    Used::scan(ctx.rows, UsedContentPrefix{id, content}, [&](const UsedKey&, const UsedRow&) {
-        used = true;
-        return false;
-    });
-    if (used) return Error(Code::Invalid, "content " + std::to_string(content.counter()) + " was used before: take another id");
+    // Whoever uses any block of it puts word 0 too.
+    if (Used::has(ctx.rows, {id, content, 0}))
+        return Error(Code::Invalid, "content " + std::to_string(content.counter()) + " was used before: take another id");
     Used::put(ctx.rows, {id, content, 0}, {});
     return Ok{};
 }
@@ -86,7 +89,7 @@ Result<> useBlocks(Context& ctx, ReservationId id, ContentId content, const std:
                          "block " + std::to_string(b.n) + " of " + show(id) + " was used before: write it under a new id");
         at->second |= bit;
     }
-    for (const auto& [word, bits] : words) Used::put(ctx.rows, {id, content, word}, {bits});
+    putUsed(ctx, id, content, words);
     return Ok{};
 }
 
@@ -108,7 +111,7 @@ std::vector<BlockRef> useTheRest(Context& ctx, ReservationId id, ContentId conte
         at->second |= bit;
         rest.push_back(b);
     }
-    for (const auto& [word, bits] : words) Used::put(ctx.rows, {id, content, word}, {bits});
+    putUsed(ctx, id, content, words);
     return rest;
 }
 

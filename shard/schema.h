@@ -268,11 +268,6 @@ struct UsedKey {
     u32 word = 0;
     FIELDS(reservation, content, word)
 };
-struct UsedContentPrefix {
-    ReservationId reservation;
-    ContentId content;
-    FIELDS(reservation, content)
-};
 struct UsedRow {
     u64 bits = 0;
     FIELDS(bits)

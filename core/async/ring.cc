@@ -197,6 +197,12 @@ Operation Ring::readv(int fd, std::span<const iovec> into, u64 at, u64 limit_ns)
     io_uring_prep_readv(&e, fd, into.data(), static_cast<unsigned>(into.size()), at);
     return Operation(*this, limit_ns, e);
 }
+Operation Ring::writeThrough(int fd, const void* from, std::size_t size, u64 at) {
+    io_uring_sqe e;
+    io_uring_prep_write(&e, fd, from, static_cast<unsigned>(size), at);
+    e.rw_flags = RWF_DSYNC;
+    return Operation(*this, 0, e);
+}
 Operation Ring::writev(int fd, std::span<const iovec> from, u64 at, u64 limit_ns) {
     io_uring_sqe e;
     io_uring_prep_writev(&e, fd, from.data(), static_cast<unsigned>(from.size()), at);

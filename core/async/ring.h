@@ -54,6 +54,8 @@ public:
     // --- files: the int is bytes, perhaps fewer than asked -----------------------------------------
     Operation read(int fd, void* into, std::size_t size, u64 at, u64 limit_ns = 0);
     Operation write(int fd, const void* from, std::size_t size, u64 at, u64 limit_ns = 0);
+    // Done when the bytes are durable (RWF_DSYNC): quicker than a write and a sync behind it, the kernel does both in one go.
+    Operation writeThrough(int fd, const void* from, std::size_t size, u64 at);
     Operation readv(int fd, std::span<const iovec> into, u64 at, u64 limit_ns = 0);
     Operation writev(int fd, std::span<const iovec> from, u64 at, u64 limit_ns = 0);
     Operation sync(int fd, bool data_only = true);
