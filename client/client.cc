@@ -1,5 +1,6 @@
 #include "client/client.h"
 
+#include "client/mend.h"
 #include "core/base/log.h"
 
 namespace skua::client {
@@ -49,6 +50,9 @@ Client::Client(Clock& clock_, net::Transport& transport, ClientOptions options_)
       spanBudget(options.span_budget),
       readAheadBudget(options.read_ahead_budget) {
     services.setReport([this](BlockServiceId service, BlockId block) { return reportBadBlock(metadata, service, block); });
+    metadata.setMend([this](ReservationId reservation, ContentId content, std::vector<shard::SpanWithProofs>& spans) {
+        return mendSpans(*this, reservation, content, spans);
+    });
 }
 
 Task<Result<>> Client::start(u64 limit_ns) {

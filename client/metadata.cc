@@ -181,28 +181,58 @@ Task<Result<>> Metadata::removeXattr(InodeId inode, std::string name) {
     co_return Ok{};
 }
 
+namespace {
+// Where a request has its spans, and of which content they are.
+template <class R>
+auto& spansOf(R& request) {
+    if constexpr (requires { request.content.spans; }) return request.content.spans;
+    else return request.spans;
+}
+template <class R>
+ContentId contentOf(const R& request) {
+    if constexpr (requires { request.content.spans; }) return request.content.content;
+    else return request.content;
+}
+} // namespace
+
+template <class R>
+Task<Result<typename R::Reply>> Metadata::commit(GroupId group, R request) {
+    constexpr int kMends = 4; // a disk that moves so often while one file is written has other troubles
+    for (int attempt = 0;; attempt++) {
+        const bool last = spansOf(request).empty() || !mend_ || attempt == kMends;
+        if (last) {
+            auto reply = co_await caller_.mutate(group, std::move(request));
+            co_return reply;
+        }
+        R copy = request;
+        auto reply = co_await caller_.mutate(group, std::move(copy));
+        if (reply.code() != Code::Stale) co_return reply;
+        CO_TRY_OK(co_await mend_(request.reservation, contentOf(request), spansOf(request)));
+    }
+}
+
 Task<Result<shard::CommitFile::Reply>> Metadata::commitFile(shard::CommitFile request) {
     CO_TRY_OK(checkName(request.name));
     const GroupId group = groupOf(request.dir.shard());
-    auto reply = co_await caller_.mutate(group, std::move(request));
+    auto reply = co_await commit(group, std::move(request));
     co_return reply;
 }
 
 Task<Result<Attributes>> Metadata::setContent(shard::SetContent request) {
     const GroupId group = groupOf(request.inode.shard());
-    CO_TRY(auto reply, co_await caller_.mutate(group, std::move(request)));
+    CO_TRY(auto reply, co_await commit(group, std::move(request)));
     co_return reply.attributes;
 }
 
 Task<Result<Attributes>> Metadata::editContent(shard::EditContent request) {
     const GroupId group = groupOf(request.inode.shard());
-    CO_TRY(auto reply, co_await caller_.mutate(group, std::move(request)));
+    CO_TRY(auto reply, co_await commit(group, std::move(request)));
     co_return reply.attributes;
 }
 
 Task<Result<u64>> Metadata::stageSpans(shard::StageSpans request) {
     const GroupId group = groupOf(request.content.shard());
-    CO_TRY(auto reply, co_await caller_.mutate(group, std::move(request)));
+    CO_TRY(auto reply, co_await commit(group, std::move(request)));
     co_return reply.covered;
 }
 

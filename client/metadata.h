@@ -5,6 +5,7 @@
 // first. Paths are files.h's business.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -82,6 +83,9 @@ public:
     Task<Result<Attributes>> setContent(shard::SetContent request);
     Task<Result<Attributes>> editContent(shard::EditContent request);
     Task<Result<u64>> stageSpans(shard::StageSpans request);
+    // Of these four: writes anew what a shard refuses as Stale because its disk has appeared elsewhere since (client/mend.h).
+    using Mend = std::function<Task<Result<>>(ReservationId, ContentId, std::vector<shard::SpanWithProofs>&)>;
+    void setMend(Mend mend) { mend_ = std::move(mend); }
     Task<Result<>> abandonBlocks(shard::AbandonBlocks request);
     Task<Result<>> hold(InodeId inode, bool release = false);
     Task<Result<>> reportBad(BlockServiceId service, BlockId block);
@@ -109,6 +113,9 @@ private:
                       std::vector<std::optional<Attributes>>& into, Error& error);
     Task<> usageOf(ShardId shard, shard::Usage::Reply& sum, Error& error);
 
+    template <class R>
+    Task<Result<typename R::Reply>> commit(GroupId group, R request);
+
     struct Remembered {
         Policy policy;
         Monotonic at;
@@ -117,6 +124,7 @@ private:
     Cluster& cluster_;
     net::GroupCaller caller_;
     Reservations reservations_;
+    Mend mend_;
     std::map<u64, Remembered> policies_;
 };
 

@@ -93,6 +93,11 @@ void Reservations::drop(ShardId shard, ReservationId id) {
     if (s.next && s.next->id == id) s.next.reset();
 }
 
+std::shared_ptr<Reservation> Reservations::find(ShardId shard, ReservationId id) const {
+    const auto known = all_.find({shard.value, id.value});
+    return known == all_.end() ? nullptr : known->second.lock();
+}
+
 // Extends every reservation that somebody besides this object holds an id of.
 Task<> Reservations::keep() {
     while (!stopping_) {

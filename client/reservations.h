@@ -57,6 +57,8 @@ public:
     std::optional<NewId> tryTake(ShardId shard);
     // The shard said that it is not ours any more: the next take() asks for a new one.
     void drop(ShardId shard, ReservationId id);
+    // One that somebody holds an id of; null: none.
+    std::shared_ptr<Reservation> find(ShardId shard, ReservationId id) const;
 
 private:
     struct OfShard {

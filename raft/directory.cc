@@ -35,6 +35,7 @@ bool Directory::install(const registry::ClusterMap& map) {
         return false;
     }
     map_ = map;
+    if (installed) installed(map_);
     changed_.pulse();
     return true;
 }

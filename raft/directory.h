@@ -25,6 +25,8 @@ public:
     // Only a newer map of the same cluster that still has servers; else it is kept out.
     bool install(const registry::ClusterMap& map);
     Event& changed() { return changed_; }
+    // Told of every map that is installed.
+    std::function<void(const registry::ClusterMap&)> installed;
 
 private:
     Addresses registry_;

@@ -39,7 +39,9 @@ public:
           registrar_(ring, pool_, directory_, ClientId{randomFromKernel() | 1}, Random(randomFromKernel()),
                      net::CallerLimits{.total_ns = 0}),
           peers_(ring, pool_, directory_),
-          presence_(ring, caller_, registrar_, directory_) {}
+          presence_(ring, caller_, registrar_, directory_) {
+        directory_.installed = role_.mapped;
+    }
 
     Result<> open() {
         TRY(kv_, store::KvRocksdb::open(dir_.rowsPath()));

@@ -30,6 +30,8 @@ struct HostRole {
     registry::ServerRole role{};
     // Makes the machine of a group; of another kind than the role's: null.
     std::function<std::unique_ptr<StateMachine>(GroupId, const net::Keys&)> machine;
+    // Told of every map that this process installs; for admit() of its machines.
+    std::function<void(const registry::ClusterMap&)> mapped{};
     // The registry's own: its group is formatted with this at the start of an empty folder (the cluster's id
     // is filled in). Other groups are made when the registry says so.
     std::optional<registry::RegistryConfig> bootstrap;

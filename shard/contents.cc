@@ -114,9 +114,14 @@ Result<PastContentRow> loadPast(const Context& ctx, InodeId inode, Wall until) {
 
 Result<> checkProof(const Reading& r, const BlockRef& b, u32 length, const Proof& proof) {
     const Receipt receipt{b.service, proof.incarnation, b.id, length, b.sum, proof.mac};
-    if (receiptHolds(r.keys.receiptKey(b.service), receipt)) return Ok{};
-    return Error(Code::Invalid, "block " + std::to_string(b.id.n) + " on service " + std::to_string(b.service.value) +
-                                    ": its receipt is not by that service for these bytes");
+    const auto named = [&] { return "block " + std::to_string(b.id.n) + " on service " + std::to_string(b.service.value); };
+    if (!receiptHolds(r.keys.receiptKey(b.service), receipt))
+        return Error(Code::Invalid, named() + ": its receipt is not by that service for these bytes");
+    const Incarnation now = r.disks ? r.disks->current(b.service, proof.incarnation) : proof.incarnation;
+    if (now != proof.incarnation)
+        return Error(Code::Stale, named() + ": its receipt is of incarnation " + std::to_string(proof.incarnation.value) +
+                                      " of that disk, now it is " + std::to_string(now.value) + "; write it anew");
+    return Ok{};
 }
 
 Result<> checkProofs(const Reading& r, const std::vector<SpanWithProofs>& spans) {

@@ -22,7 +22,8 @@ inline constexpr u64 kStagedFor = 24 * kHour;    // of age, after the last Stage
 inline constexpr u32 kMostGarbage = 4'096;       // rows in one TakeGarbage, DoneGarbage, Fate, ReportBad
 
 // --- checks -----------------------------------------------------------------------------------------------
-// The leader's, before it proposes: every block that is there has a receipt by its service.
+// The leader's, before it proposes: every block that is there has a receipt by its service. Stale: the disk that gave one
+// has appeared on another server since (another incarnation), perhaps as a copy without this block: write it anew.
 Result<> checkProofs(const Reading&, const std::vector<SpanWithProofs>&);
 Result<> checkProof(const Reading&, const BlockRef&, u32 length, const Proof&);
 // What a span says for itself: geometry, ids, services, how many blocks are there.

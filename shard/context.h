@@ -4,6 +4,7 @@
 
 #include "core/net/keys.h"
 #include "raft/state_machine.h"
+#include "shard/disks.h"
 #include "shard/schema.h"
 
 namespace skua::shard {
@@ -20,6 +21,7 @@ struct Reading {
     bool server = false;
     const ShardConfig& config;
     const net::Keys& keys;
+    const Disks* disks = nullptr; // admit() on a leader; else null
 };
 
 struct Context {

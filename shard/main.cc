@@ -12,8 +12,10 @@ int main(int argc, char** argv) {
     raft::HostRole role;
     role.kind = "shard";
     role.role = registry::ServerRole::kShard;
-    role.machine = [](GroupId, const net::Keys& keys) -> std::unique_ptr<raft::StateMachine> {
-        return std::make_unique<shard::Shard>(keys);
+    const auto disks = std::make_shared<shard::Disks>();
+    role.machine = [disks](GroupId, const net::Keys& keys) -> std::unique_ptr<raft::StateMachine> {
+        return std::make_unique<shard::Shard>(keys, disks);
     };
+    role.mapped = [disks](const registry::ClusterMap& map) { disks->install(map); };
     return raft::runHost(options, std::move(role));
 }

@@ -66,7 +66,7 @@ Result<> Shard::admit(const store::Reader& rows, raft::Time now, const raft::Com
     if (!wire::decode(command.body, request)) return kUndecodable;
     const ShardConfig* c = config(rows);
     if (!c) return kNotFormatted;
-    const Reading reading{rows, now, command.client, command.server, *c, keys_};
+    const Reading reading{rows, now, command.client, command.server, *c, keys_, disks_.get()};
     return std::visit(
         [&]<class Op>(const Op& op) -> Result<> {
             TRY_OK(checkSender<Op>(command.server, command.own));

@@ -6,9 +6,11 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <set>
 #include "core/net/keys.h"
 #include "raft/state_machine.h"
+#include "shard/disks.h"
 #include "shard/expiry.h"
 #include "shard/schema.h"
 
@@ -33,7 +35,8 @@ struct Leading {
 class Shard final : public raft::StateMachine {
 public:
     // Keys of the cluster: receipts are checked and read keys are made with them.
-    explicit Shard(const net::Keys& keys) : keys_(keys) {}
+    // `disks`: see there; null: nothing is known of any.
+    explicit Shard(const net::Keys& keys, std::shared_ptr<const Disks> disks = {}) : keys_(keys), disks_(std::move(disks)) {}
 
     Class classify(std::string_view body) const override;
     bool frees(std::string_view body) const override;
@@ -53,6 +56,7 @@ private:
     void sendOutbox(const store::Reader&, raft::Leader&);
 
     net::Keys keys_;
+    std::shared_ptr<const Disks> disks_;
     std::optional<ShardConfig> config_; // format()'s; never changes
     std::optional<Leading> leading_;
     u64 lastToken_ = 0; // never begins anew: an answer to an earlier leadership is none to this one

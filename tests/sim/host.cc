@@ -11,13 +11,13 @@ namespace skua::sim {
 
 namespace {
 
-std::unique_ptr<raft::StateMachine> machineOf(GroupId group, const net::Keys& keys) {
+std::unique_ptr<raft::StateMachine> machineOf(GroupId group, const net::Keys& keys, std::shared_ptr<const shard::Disks> disks) {
     switch (kindOf(group)) {
         case GroupKind::kRegistry: return std::make_unique<registry::Registry>();
         case GroupKind::kCoordinator: return std::make_unique<cdc::Coordinator>();
         case GroupKind::kShard: break;
     }
-    return std::make_unique<shard::Shard>(keys);
+    return std::make_unique<shard::Shard>(keys, std::move(disks));
 }
 
 net::CallerLimits limitsOf(u64 total_ns) {
@@ -111,6 +111,8 @@ Host::~Host() { CHECK(tasks_.running() == 0); }
 std::unique_ptr<raft::Server> Host::makeServer() {
     Cluster& cluster = machine_.cluster;
     replays_ = std::make_shared<bool>(true);
+    const auto disks = std::make_shared<shard::Disks>();
+    directory_.installed = [disks](const registry::ClusterMap& map) { disks->install(map); };
     server_.reset();
     rows_ = std::make_unique<store::RowBuffer>(machine_.kv);
     raft::ServerOptions options;
@@ -124,8 +126,8 @@ std::unique_ptr<raft::Server> Host::makeServer() {
     options.election_ns *= pace;
     return std::make_unique<raft::Server>(
         *rows_,
-        [this, replays = replays_, &cluster](GroupId g) -> std::unique_ptr<raft::StateMachine> {
-            return watch(world_, cluster.witness, g, machine_.store, machineOf(g, cluster.keys), replays);
+        [this, disks, replays = replays_, &cluster](GroupId g) -> std::unique_ptr<raft::StateMachine> {
+            return watch(world_, cluster.witness, g, machine_.store, machineOf(g, cluster.keys, disks), replays);
         },
         std::move(options));
 }

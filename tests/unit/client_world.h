@@ -66,6 +66,7 @@ public:
     };
     struct Disk {
         Fault fault;
+        Incarnation incarnation{1};
         std::map<BlockId, Stored> blocks;
         u64 reads = 0, writes = 0;
     };
@@ -95,7 +96,8 @@ public:
     std::map<u32, Disk> disks;
     registry::GetMap::Reply map;
     bool registry_away = false;
-    std::map<std::string, u64> asked; // by name of the request
+    std::map<std::string, u64> asked;               // by name of the request
+    std::function<void(const std::string&)> before; // a shard hears a request of that name
 
 private:
     Task<Result<net::Message>> group(net::Message request, u64 limit_ns) {
@@ -123,7 +125,9 @@ private:
             if (kindOf(ask.group) == GroupKind::kShard) {
                 shard::Request decoded;
                 CHECK(wire::decode(ask.body.value, decoded));
-                asked[std::visit([](auto& r) { return std::string(r.kName); }, decoded)]++;
+                const std::string name = std::visit([](auto& r) { return std::string(r.kName); }, decoded);
+                asked[name]++;
+                if (before) before(name);
             }
             raft::Answer answer = cluster_.askBytes(ask.group, ask.client, ask.body.value, false, false);
             reply.error = answer.error;
@@ -150,7 +154,7 @@ private:
         if (blockSum(block, sums) != sum) return Error(Code::Corrupt, "the sum is wrong");
         s.whole = true;
         s.sum = sum;
-        Receipt r{id, Incarnation{1}, block, length, sum, {}};
+        Receipt r{id, disk.incarnation, block, length, sum, {}};
         sealReceipt(keys_.receiptKey(id), r);
         blocks::FinishBlock::Reply reply;
         reply.receipt = r;
@@ -159,6 +163,7 @@ private:
     Result<net::Message> serve(BlockServiceId id, Disk& disk, const blocks::Request& request, const Buffer& payload) {
         const Fault& fault = disk.fault;
         if (auto* r = std::get_if<blocks::OpenBlock>(&request)) {
+            if (r->incarnation != disk.incarnation) return Error(Code::Stale, "another incarnation");
             if (fault.full || r->most >= fault.full_from) return Error(Code::NoSpace, "full");
             disk.blocks[r->id] = {};
             return answerOf(blocks::OpenBlock::Reply{});
@@ -177,6 +182,7 @@ private:
             return finish(id, disk, r->id, r->length, r->sum);
         }
         if (auto* r = std::get_if<blocks::WriteBlock>(&request)) {
+            if (r->incarnation != disk.incarnation) return Error(Code::Stale, "another incarnation");
             if (fault.full || payload.size() >= fault.full_from) return Error(Code::NoSpace, "full");
             CHECK(payload.size() == r->sums.size() * kPage && payload.size() <= kMaxPiece);
             if (firstBadPage(r->id, 0, payload.data(), r->sums) != r->sums.size()) return Error(Code::Corrupt, "bad page");
@@ -218,7 +224,7 @@ public:
           cluster(1,
                   [this](GroupId g) -> std::unique_ptr<raft::StateMachine> {
                       if (kindOf(g) == GroupKind::kCoordinator) return std::make_unique<cdc::Coordinator>();
-                      return std::make_unique<shard::Shard>(keys_);
+                      return std::make_unique<shard::Shard>(keys_, shardDisks);
                   }),
           transport(clock, cluster, keys_),
           client(clock, transport, options(patience)),
@@ -265,6 +271,7 @@ public:
             transport.disks[i];
         }
         transport.map.map = m;
+        shardDisks->install(m);
         EXPECT_TRUE(run(client.start(10 * kSecond)));
     }
     ~World() {
@@ -285,6 +292,16 @@ public:
         return std::move(*value);
     }
     Fault& fault(u32 service) { return transport.disks.at(service).fault; }
+    // Another server has the disk now, or a copy of it, without what was written to it lately. Shards know; clients may not.
+    void moveDisk(u32 service) {
+        FakeTransport::Disk& disk = transport.disks.at(service);
+        disk.blocks.clear();
+        disk.incarnation.value++;
+        for (auto& row : transport.map.map->disks)
+            if (row.id.value == service) row.incarnation = disk.incarnation;
+        transport.map.map->version.number++;
+        shardDisks->install(*transport.map.map);
+    }
     void publishMap() {
         transport.map.map->version.number++;
         EXPECT_TRUE(run(client.cluster.refresh()));
@@ -321,6 +338,7 @@ private:
         return o;
     }
     net::Keys keys_;
+    std::shared_ptr<shard::Disks> shardDisks = std::make_shared<shard::Disks>();
 
 public:
     VirtualClock clock;

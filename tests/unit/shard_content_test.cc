@@ -37,6 +37,30 @@ TEST_F(ShardContent, InlineBytesNeedNoBlocks) {
     EXPECT_EQ(w.write(wrong_size).code(), Code::Invalid);
 }
 
+TEST_F(ShardContent, CommitIsRefusedWithAReceiptOfADiskThatHasAppearedElsewhereSince) {
+    const auto mapSays = [&](u32 incarnation) {
+        registry::ClusterMap map;
+        map.disks.emplace_back();
+        map.disks[0].id = {2};
+        map.disks[0].incarnation = {incarnation};
+        w.disks->install(map);
+    };
+    u32 n = 0;
+    const auto commit = [&](u32 receipt_of) {
+        const ContentId c = ids.content();
+        SpanWithProofs s = w.span(ids, c, 0, 5000);
+        s.proofs[1] = w.prove(s.span.blocks[1], geometry::blockLength(kCopies, 5000), {receipt_of});
+        return w.write(w.commit(ids, "f" + std::to_string(n++), World::contentOf(c, {s}))).code();
+    };
+    EXPECT_EQ(commit(1), Code::Ok) << "nothing is known of any disk yet";
+    mapSays(1);
+    EXPECT_EQ(commit(1), Code::Ok);
+    mapSays(2);
+    EXPECT_EQ(commit(1), Code::Stale);
+    EXPECT_EQ(commit(2), Code::Ok);
+    EXPECT_EQ(commit(3), Code::Ok) << "our map is the older one";
+}
+
 TEST_F(ShardContent, CommitIsRefusedWithAForgedReceipt) {
     const ContentId c = ids.content();
     const SpanWithProofs good = w.span(ids, c, 0, 5000);

@@ -28,7 +28,7 @@ public:
         kv.write(t.writes());
     }
     // The Shard value is lost, the rows stay.
-    void restart() { shard = std::make_unique<Shard>(keys); }
+    void restart() { shard = std::make_unique<Shard>(keys, disks); }
     void pass(u64 ns) {
         now.wall.value += ns;
         now.age.value += ns;
@@ -99,8 +99,8 @@ public:
     BlockRef block(Ids& ids, ContentId content, u32 service) {
         return {{content, ids.reservation, ids.n++}, {service}, 0x5000u + service, false};
     }
-    Proof prove(const BlockRef& b, u32 length) {
-        Receipt receipt{b.service, {1}, b.id, length, b.sum, {}};
+    Proof prove(const BlockRef& b, u32 length, Incarnation incarnation = {1}) {
+        Receipt receipt{b.service, incarnation, b.id, length, b.sum, {}};
         sealReceipt(keys.receiptKey(b.service), receipt);
         return {receipt.incarnation, receipt.mac};
     }
@@ -177,6 +177,7 @@ public:
 
     store::KvMemory kv;
     net::Keys keys{ClusterId{7}, MacKey{3}};
+    std::shared_ptr<Disks> disks = std::make_shared<Disks>();
     std::unique_ptr<Shard> shard;
     raft::Time now{{1'700'000'000 * kSecond}, {kHour}};
     u64 requests = 0;
