@@ -164,12 +164,24 @@ void Group::handOut() {
 // Applied entries stay for followers that are a little behind; behind a snapshot under way a little longer.
 void Group::trim() {
     if (log_.bytes() <= options_.keep_bytes + options_.keep_bytes / 4) return;
-    Index limit = applied_;
-    if (log_.bytes() <= 8 * options_.keep_bytes)
-        for (const auto& [_, p] : peers_)
-            if (p.streaming) limit = std::min(limit, p.snapshot);
+    const Index limit = log_.bytes() <= 8 * options_.keep_bytes ? streamed(applied_) : applied_;
     Index to = log_.base().index;
     while (to < limit && log_.bytesAfter(to) > options_.keep_bytes) to.value++;
+    log_.dropUpTo(to);
+}
+
+// Up to where snapshots that are under way have all.
+Index Group::streamed(Index limit) const {
+    for (const auto& [_, p] : peers_)
+        if (p.streaming) limit = std::min(limit, p.snapshot);
+    return limit;
+}
+
+void Group::on(Keep&& k) {
+    const Index limit = k.all ? applied_ : streamed(applied_);
+    const std::size_t kept = this->kept();
+    Index to = log_.base().index;
+    while (to < limit && kept - log_.memoryUpTo(to) > k.bytes) to.value++;
     log_.dropUpTo(to);
 }
 

@@ -60,6 +60,8 @@ public:
 
     Role role() const { return role_; }
     bool leads() const { return role_ == Role::kLeader; }
+    // Memory of applied entries, which serve only followers that are behind.
+    std::size_t kept() const { return log_.memoryUpTo(applied_); }
     Term term() const { return term_; }
     VoteRow voteRow() const { return {term_, vote_}; }
     Member leader() const { return leader_; } // store 0: not known
@@ -143,6 +145,7 @@ private:
     void on(SnapshotEnded&&);
     void on(RowsLost&&);
     void on(Recover&&);
+    void on(Keep&&);
     // messages
     void on(const GroupMessage&, AskVote&);
     void on(const GroupMessage&, Vote&);
@@ -202,6 +205,7 @@ private:
     void append(LoggedEntry entry);
     void truncateAfter(Index i);
     void trim();
+    Index streamed(Index limit) const;
     void refuseAppend(const GroupMessage& m, const Append& a);
     u64 writeOf(Index i) const; // the write that carries entry i; 0: durable
     void handOut();

@@ -26,6 +26,12 @@ struct Durable {
 struct RowsApplied {
     Index index;
 };
+// Of applied entries, no more in memory than this: what is dropped goes to followers by a snapshot. What a snapshot under
+// way is followed by is dropped only if `all`.
+struct Keep {
+    std::size_t bytes = 0;
+    bool all = false;
+};
 // Group, index, term and times are filled in.
 struct Propose {
     Entry entry;
@@ -86,9 +92,9 @@ struct RowsLost {};
 // has not is lost, and none of them may ever come back with what it has.
 struct Recover {};
 
-using Input =
-    std::variant<Tick, EndTurn, Received, Durable, RowsApplied, Propose, Touch, ChangeMembers, Transfer, MayLead, ReadIndex,
-                 MakeGroup, Renewed, LeaderHeard, Speak, SnapshotOffered, SnapshotInstalled, SnapshotEnded, RowsLost, Recover>;
+using Input = std::variant<Tick, EndTurn, Received, Durable, RowsApplied, Propose, Touch, ChangeMembers, Transfer, MayLead,
+                           ReadIndex, MakeGroup, Renewed, LeaderHeard, Speak, SnapshotOffered, SnapshotInstalled, SnapshotEnded,
+                           RowsLost, Recover, Keep>;
 
 // --- effects --------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,8 @@ struct LoggedEntry {
     std::shared_ptr<const std::string> bytes;
     u64 end = 0; // bytes of the log up to here, counted by GroupLog
 };
+// Of an entry in memory besides its bytes.
+inline constexpr std::size_t kEntryMemory = sizeof(LoggedEntry) + 64;
 // None: the bytes are not an entry of this group, or one that cannot be.
 std::optional<LoggedEntry> readEntry(GroupId group, std::string bytes);
 LoggedEntry writeEntry(const Entry& entry);
@@ -53,6 +55,8 @@ public:
     Term termAt(Index i) const;
     const LoggedEntry& at(Index i) const;
     std::size_t bytes() const { return bytesAfter(base_.index); }
+    // In memory from the base up to `i`.
+    std::size_t memoryUpTo(Index i) const { return endOf(i) - baseEnd_ + (i.value - base_.index.value) * kEntryMemory; }
     std::size_t bytesAfter(Index i) const { return endOf(last()) - endOf(i); }
 
     // The newest membership that the log has, committed or not, and the entry it came with.

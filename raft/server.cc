@@ -63,6 +63,7 @@ void Server::openGroup(Moment now, Replica& g, const Member& self, GroupLog log,
     o.keep_bytes = options_.keep_bytes;
     o.own_heartbeats = false;
     g.group = std::make_unique<Group>(o, g.past.vote(), std::move(log), rows, needs_rows, now);
+    noteKept(g);
     g.past = GroupPast(g.id);
     g.unapplied.clear();
     g.mayLead = true;

@@ -41,6 +41,7 @@ inline constexpr std::size_t kPartBytes = 1u << 20;     // of rows, in one part 
 inline constexpr std::size_t kMaxSending = 4;           // snapshots at a time
 inline constexpr u64 kAskAgainNs = 500 * kMillisecond, kOfferDeadNs = 2 * kSecond, kSnapshotDeadNs = 10 * kSecond;
 inline constexpr std::size_t kMaxGroups = 8'192;
+inline constexpr std::size_t kKeepTotalBytes = 128u << 20; // of applied entries in memory, of all groups
 
 struct Effects {
     struct Reply {
@@ -82,7 +83,8 @@ struct ServerOptions {
     u64 process = 1;       // drawn at every start
     std::string name = {}; // told with HostStatus
     u64 heartbeat_ns = 100 * kMillisecond, election_ns = 500 * kMillisecond;
-    std::size_t keep_bytes = 16u << 20;  // GroupOptions
+    std::size_t keep_bytes = 16u << 20; // GroupOptions
+    std::size_t keep_total_bytes = kKeepTotalBytes;
     std::size_t part_bytes = kPartBytes; // of a snapshot
     // A lease is checked after a read was evaluated; none: at the turn's own time.
     std::function<Monotonic()> clock;
@@ -147,6 +149,8 @@ public:
     // Everything that is durable in the log now; once all of it is applied and the rows are flushed, it may go.
     std::map<GroupId, Index> durableIndexes() const;
     bool applied(const std::map<GroupId, Index>& indexes) const;
+    // Memory of applied entries, of all groups; after flush() at most keep_total_bytes.
+    std::size_t kept() const { return kept_; }
     bool leads(GroupId group) const;
     std::size_t ledGroups() const;
     bool clocksAgree() const { return clocksAgree_; } // ours and most other hosts', within a minute
@@ -187,6 +191,7 @@ private:
         Monotonic appliedAt, ledAt;           // something happened; the machine's lead() was called
         bool touched = false, active = false; // rows have changed; EndTurn is due
         bool behind = false;                  // in behind_
+        std::size_t kept = 0;                 // of kept_
         std::string trouble;
         std::map<Index, Waiting> byIndex;                            // commands without a client
         std::map<std::pair<ClientId, RequestId>, Waiting> byRequest; // in the log, or pending
@@ -244,6 +249,9 @@ private:
     void compareClocks(Moment now);
     void beaten(Moment now, const Member& from, const Beat& beat, Effects& out);
     void renewed(Moment now, const Member& from, const Heard& heard, Effects& out);
+    // memory (server_kept.cc)
+    void noteKept(Replica& g);
+    void keepWithinTotal(Moment now, Effects& out);
     // room (server_room.cc)
     void roomTick(Moment now, Effects& out);
     bool knownLow(ServerId server) const;
@@ -306,7 +314,7 @@ private:
     Monotonic beatAt_;
     Member self_; // of any of our groups, once known
     u64 lastWrite_ = 0, durableWrite_ = 0;
-    std::size_t inLog_ = 0, inLogBytes_ = 0, parked_ = 0;
+    std::size_t inLog_ = 0, inLogBytes_ = 0, parked_ = 0, kept_ = 0;
 };
 
 } // namespace skua::raft

@@ -116,6 +116,7 @@ void Server::stopGroup(Replica& g, std::string why, Effects* out) {
     }
     stopLeading(g, nullptr);
     g.group.reset();
+    noteKept(g);
     g.held.clear();
     g.unapplied.clear();
 }

@@ -30,8 +30,9 @@ Error Server::step(Moment now, Replica& g, Input input, Effects& out) {
     GroupEffects effects;
     // These change nothing that a leader has to send; most of what hundreds of idle groups hear.
     const bool quiet = std::holds_alternative<LeaderHeard>(input) || std::holds_alternative<Renewed>(input) ||
-                       std::holds_alternative<RowsApplied>(input);
+                       std::holds_alternative<RowsApplied>(input) || std::holds_alternative<Keep>(input);
     g.group->step(now, std::move(input), effects);
+    noteKept(g);
     if (!quiet || !effects.sends.empty()) activate(g);
     Error refused = std::move(effects.refused);
     take(now, g, effects, out);
@@ -156,6 +157,7 @@ void Server::flush(Moment now, Effects& out, u64 most_writes) {
         take(now, *g, effects, out);
         if (g->group) release(*g);
     }
+    if (kept_ > options_.keep_total_bytes) keepWithinTotal(now, out);
     if (!gathered_.empty() && lastWrite_ - durableWrite_ < most_writes) {
         out.write = ++lastWrite_;
         busyAt_ = now.monotonic;

@@ -12,6 +12,7 @@ Cluster::Cluster(World& world, Bugs bugs, const Shape& shape, Policy policy, boo
       replicas(shape.replicas),
       pace(shape.pace),
       keep_bytes(shape.keep_bytes),
+      keep_total_bytes(shape.keep_total_bytes),
       part_bytes(shape.part_bytes),
       drifting(drifting) {
     config.cluster = keys.cluster();

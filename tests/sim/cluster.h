@@ -14,7 +14,7 @@ struct Shape {
     u32 shard_processes = 3; // at least `replicas`
     u32 services = 4;
     u64 pace = 1; // heartbeats and elections are so many times slower than in production
-    std::size_t keep_bytes = 16u << 20, part_bytes = 1u << 20; // raft::ServerOptions
+    std::size_t keep_bytes = 16u << 20, keep_total_bytes = 128u << 20, part_bytes = 1u << 20; // raft::ServerOptions
 };
 
 struct Cluster {
@@ -82,7 +82,7 @@ struct Cluster {
     const Bugs bugs;
     const u32 replicas;
     const u64 pace;
-    const std::size_t keep_bytes, part_bytes;
+    const std::size_t keep_bytes, keep_total_bytes, part_bytes;
     bool slow = false; // night
     const bool drifting;
     registry::RegistryConfig config;

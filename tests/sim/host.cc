@@ -120,6 +120,7 @@ std::unique_ptr<raft::Server> Host::makeServer() {
     options.store = machine_.store;
     options.process = world_.random.next();
     options.keep_bytes = cluster.keep_bytes;
+    options.keep_total_bytes = cluster.keep_total_bytes;
     options.part_bytes = cluster.part_bytes;
     const u64 pace = cluster.slow ? kSlower : cluster.pace;
     options.heartbeat_ns *= pace;

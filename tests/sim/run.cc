@@ -64,6 +64,7 @@ private:
         s.pace = paces[world_.random.below(4)];
         const std::size_t kept[] = {2'000, 20'000, 16u << 20};
         s.keep_bytes = kept[world_.random.below(3)];
+        if (world_.random.oneIn(3)) s.keep_total_bytes = 40'000;
         s.part_bytes = world_.random.oneIn(2) ? 2'000 : 1u << 20;
         return s;
     }

@@ -404,6 +404,38 @@ TEST_F(GroupTest, ACaretakerGivesNobodyItsRows) {
     EXPECT_FALSE(nodes[b].snapshots.empty());
 }
 
+TEST_F(GroupTest, EntriesThatAreNotAppliedOrFollowASnapshotUnderWayStayInMemory) {
+    const u32 l = lead(3), f = other(l), third = other(l, f);
+    for (int i = 0; i < 20; i++) propose(l, "entry " + std::to_string(i)), settle();
+    const Index applied = g(l).applied();
+    cutOff(f);
+    cutOff(third);
+    propose(l, "not committed");
+    step(l, Keep{0, true});
+    EXPECT_EQ(g(l).log().base().index, applied);
+    EXPECT_EQ(g(l).log().last().value, applied.value + 1);
+    EXPECT_EQ(g(l).kept(), 0u);
+    // A follower gets a snapshot; what comes meanwhile stays for it, unless there is no other way.
+    cut.clear();
+    run(2 * kBeat);
+    cutOff(f);
+    for (int i = 0; i < 20; i++) propose(l, "more " + std::to_string(i)), settle();
+    step(l, Keep{0, false});
+    EXPECT_EQ(g(l).kept(), 0u);
+    propose(l, "behind");
+    settle();
+    cut.clear();
+    run(2 * kBeat);
+    ASSERT_EQ(nodes[l].snapshots, std::vector<Member>{member(f)});
+    const Index snapshot = g(l).applied();
+    for (int i = 0; i < 20; i++) propose(l, "after " + std::to_string(i)), settle();
+    step(l, Keep{0, false});
+    EXPECT_LE(g(l).log().base().index, snapshot);
+    EXPECT_GT(g(l).kept(), 0u);
+    step(l, Keep{0, true});
+    EXPECT_EQ(g(l).kept(), 0u);
+}
+
 // --- liveness that the owner keeps ------------------------------------------------------------------------------
 
 TEST_F(GroupTest, AnIdleGroupIsSilentWhileItsOwnerKeepsItAlive) {

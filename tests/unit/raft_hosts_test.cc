@@ -62,6 +62,7 @@ protected:
         o.seed = 7 * i + lives;
         o.store = storeOf(i);
         o.process = ++lives;
+        o.keep_total_bytes = keepTotal;
         h.leads = 0;
         auto machine = [&h](GroupId g) -> std::unique_ptr<StateMachine> {
             if (g == kRegistryGroup) return std::make_unique<registry::Registry>();
@@ -176,6 +177,7 @@ protected:
     std::set<std::pair<u32, u32>> cut;
     std::map<u32, u64> ahead; // clocks, by ns
     std::set<u32> empties;    // came back with another store
+    std::size_t keepTotal = kKeepTotalBytes;
     u64 clock = kHour, tokens = 0, lives = 0, frames = 0, bytes = 0, writesDone = 0;
     const GroupId group = groupOf(ShardId{0});
 };
@@ -524,6 +526,39 @@ TEST_F(Hosts, WhoWasAwayForLongGetsTheRows) {
     EXPECT_NE(answer(l, t), "none");
     EXPECT_TRUE(rows(f) == rows(l));
     EXPECT_GT(rows(f).size(), 60u);
+}
+TEST_F(Hosts, AllGroupsOfAProcessTogetherKeepABoundedMemoryAndWhoIsBehindGetsTheRows) {
+    keepTotal = 100'000;
+    for (auto& [i, _] : hosts) crash(i), start(i);
+    constexpr u16 kGroups = 8;
+    for (u16 s = 0; s < kGroups; s++) format(groupOf(ShardId{s}));
+    run(3 * kSecond);
+    // One that writes little keeps what it has while others that write much are cut.
+    const GroupId little = groupOf(ShardId{kGroups});
+    format(little);
+    run(3 * kSecond);
+    const u32 away = leader(little) % 3 + 1;
+    crash(away);
+    run(3 * kSecond);
+    u64 id = 0;
+    ask(leader(little), "little", ++id, little);
+    for (int i = 0; i < 60; i++) {
+        for (u16 s = 0; s < kGroups; s++) {
+            const GroupId g = groupOf(ShardId{s});
+            ask(leader(g), std::to_string(100000 + i) + std::string(2000, 'x'), ++id, g);
+        }
+        settle();
+        for (auto& [_, h] : hosts)
+            if (h.server) ASSERT_LE(h.server->kept(), keepTotal);
+    }
+    const u32 l = leader(groupOf(ShardId{0}));
+    EXPECT_GT(hosts[l].server->kept(), keepTotal / 2);
+    for (u16 s = 0; s < kGroups; s++) EXPECT_GT(hosts[l].server->group(groupOf(ShardId{s}))->log().base().index, Index{1});
+    EXPECT_LE(hosts[l].server->group(little)->log().base().index, Index{1});
+    start(away);
+    run(5 * kSecond);
+    EXPECT_TRUE(hosts[away].kv.rows() == hosts[l].kv.rows());
+    EXPECT_EQ(hosts[away].server->appliedIndexes(), hosts[l].server->appliedIndexes());
 }
 TEST_F(Hosts, ASnapshotThatIsCutOffIsAskedForAgain) {
     format(group);
