@@ -55,7 +55,8 @@ public:
         own.name = options_.name;
         own.clock = [this] { return ring_.now(); };
         server_ = std::make_unique<Server>(*rows_, [machine, keys](GroupId g) { return machine(g, keys); }, std::move(own));
-        u64 records = 0, foreign = 0;
+        u64 records = 0, foreign = 0, bytes = 0;
+        const u64 began = ring_.now().value;
         SegmentLogOptions options;
         options.log_id = dir_.logId();
         options.segment_bytes = options_.segment_bytes;
@@ -67,6 +68,7 @@ public:
                 }
                 server_->recover(record.kind, record.group, record.payload);
                 records++;
+                bytes += record.payload.size();
             }));
         if (!log_->trouble().empty()) {
             log::error("log damaged {}", log_->trouble());
@@ -86,7 +88,8 @@ public:
             // Nor can the others go on: nothing is appended behind damage.
             server_->setTroubleOfAll("its log is damaged (" + log_->trouble() + "); see docs/failures.md");
         }
-        log::info("recovered records={} foreign={} groups={}", records, foreign, server_->appliedIndexes().size());
+        log::info("recovered records={} foreign={} groups={} bytes={} ms={}", records, foreign, server_->appliedIndexes().size(),
+                  bytes, (ring_.now().value - began) / kMillisecond);
         TRY_OK(network_.listen(options_.common.listen));
         if (!options_.address_file.empty()) TRY_OK(tellAddress());
         return Ok{};

@@ -12,7 +12,9 @@ struct MetaFlags {
     std::string op = "create";
     u32 in_flight = 16, size = 4096;
     double seconds = 3;
-    bool json = false;
+    u64 count = 0; // 0: by time
+    u32 dirs = 1;
+    bool keep = false, json = false;
 };
 
 struct Run {
@@ -20,50 +22,53 @@ struct Run {
     FileSystem fs;
     const MetaFlags& flags;
     std::string dir;
-    InodeId inode;
+    std::vector<InodeId> inodes; // of directories, taken in turn
     u64 end = 0, next = 0;
     std::string bytes;
     Latencies latencies;
     Result<> result = Ok{};
 };
 
-Task<Result<>> once(Run& run, std::string name) {
+Task<Result<>> once(Run& run, InodeId dir, std::string name) {
     client::Metadata& m = run.client.metadata;
     const std::string& op = run.flags.op;
     if (op == "mkdir") {
-        CO_TRY_OK(co_await m.mkdir(run.inode, name, 0755, ourOwner()));
+        CO_TRY_OK(co_await m.mkdir(dir, name, 0755, ourOwner()));
     } else if (op == "stat") {
-        CO_TRY_OK(co_await m.lookup(run.inode, "target"));
+        CO_TRY_OK(co_await m.lookup(dir, "target"));
     } else if (op == "rename") {
         const InodeId whatever;
-        CO_TRY_OK(co_await m.rename(run.inode, name, run.inode, name + "r", whatever));
+        CO_TRY_OK(co_await m.rename(dir, name, dir, name + "r", whatever));
     } else if (op == "unlink") {
-        CO_TRY_OK(co_await m.unlink(run.inode, name));
+        CO_TRY_OK(co_await m.unlink(dir, name));
     } else {
         client::MemorySource source(run.bytes);
         client::PutOptions put;
         put.owner = ourOwner();
-        CO_TRY_OK(co_await run.fs.putFileAt(run.inode, name, put, source));
+        CO_TRY_OK(co_await run.fs.putFileAt(dir, name, put, source));
     }
     co_return Ok{};
 }
 
 // What an operation needs is made outside of what is measured.
-Task<Result<>> prepare(Run& run, std::string name) {
+Task<Result<>> prepare(Run& run, InodeId dir, std::string name) {
     if (run.flags.op != "rename" && run.flags.op != "unlink") co_return Ok{};
     client::MemorySource source("");
     client::PutOptions put;
     put.owner = ourOwner();
-    CO_TRY_OK(co_await run.fs.putFileAt(run.inode, name, put, source));
+    CO_TRY_OK(co_await run.fs.putFileAt(dir, name, put, source));
     co_return Ok{};
 }
 
 Task<> lane(Run& run) {
-    while (run.result && run.client.clock.now().value < run.end) {
-        const std::string name = "n" + std::to_string(run.next++);
-        auto ready = co_await prepare(run, name);
+    const u64 count = run.flags.count;
+    while (run.result && (count ? run.next < count : run.client.clock.now().value < run.end)) {
+        const u64 number = run.next++;
+        const std::string name = "n" + std::to_string(number);
+        const InodeId dir = run.inodes[number % run.inodes.size()];
+        auto ready = co_await prepare(run, dir, name);
         const u64 started = run.client.clock.now().value;
-        auto done = co_await once(run, name);
+        auto done = co_await once(run, dir, name);
         if (!ready) run.result = ready;
         else if (!done) run.result = done;
         else run.latencies.ns.push_back(run.client.clock.now().value - started);
@@ -73,11 +78,18 @@ Task<> lane(Run& run) {
 
 Task<Result<>> measure(Run& run) {
     CO_TRY(run.dir, co_await makeBenchDir(run.fs));
-    CO_TRY(const Attributes made, co_await run.fs.stat(run.dir));
-    run.inode = made.inode;
-    client::MemorySource source("x");
-    client::PutOptions put;
-    CO_TRY_OK(co_await run.fs.putFileAt(run.inode, "target", put, source));
+    for (u32 i = 0; i < run.flags.dirs; i++) {
+        std::string path = run.dir;
+        if (run.flags.dirs > 1) {
+            path += "/d" + std::to_string(i);
+            CO_TRY_OK(co_await run.fs.mkdir(path, 0700, ourOwner()));
+        }
+        CO_TRY(const Attributes made, co_await run.fs.stat(path));
+        run.inodes.push_back(made.inode);
+        client::MemorySource source("x");
+        client::PutOptions put;
+        CO_TRY_OK(co_await run.fs.putFileAt(made.inode, "target", put, source));
+    }
     const u64 started = run.client.clock.now().value;
     run.end = started + static_cast<u64>(run.flags.seconds * 1e9);
     TaskGroup lanes;
@@ -88,6 +100,7 @@ Task<Result<>> measure(Run& run) {
     const double rate = static_cast<double>(ops) / took;
     if (run.result && run.flags.json) {
         nlohmann::json out = {{"op", run.flags.op},
+                              {"dir", run.dir},
                               {"in_flight", run.flags.in_flight},
                               {"ops", ops},
                               {"seconds", took},
@@ -111,7 +124,7 @@ Task<Result<>> measure(Run& run) {
 Task<int> benchMeta(Client& client, const MetaFlags& flags) {
     Run run{client, FileSystem(client), flags, {}, {}, 0, 0, std::string(flags.size, 'm'), {}, Ok{}};
     auto done = co_await measure(run);
-    if (!run.dir.empty()) {
+    if (!run.dir.empty() && !flags.keep) {
         auto gone = co_await run.fs.removeTree(run.dir, true);
         if (done && !gone) done = gone.error();
     }
@@ -127,6 +140,7 @@ void addBenchMeta(Commands& all) {
                            if (o->op != "create" && o->op != "mkdir" && o->op != "stat" && o->op != "rename" && o->op != "unlink")
                                return usage("--op takes create, mkdir, stat, rename or unlink");
                            if (o->in_flight < 1 || o->in_flight > 1024) return usage("--in-flight takes 1 to 1024");
+                           if (o->dirs < 1 || o->dirs > 65'536) return usage("--dirs takes 1 to 65536");
                            if (o->size > 1u << 20) return usage("--size takes at most 1 MiB");
                            return withClientCode(all.settings, [&](Client& client) { return benchMeta(client, *o); });
                        });
@@ -134,6 +148,9 @@ void addBenchMeta(Commands& all) {
     f.option("--in-flight", o->in_flight, "How many at a time");
     f.option("--size", o->size, "Of created files, bytes");
     f.option("--seconds", o->seconds, "How long");
+    f.option("--count", o->count, "So many operations, however long they take; 0: as many as there is time for");
+    f.option("--dirs", o->dirs, "Directories to spread them over");
+    f.flag("--keep", o->keep, "Leave what was made where it is");
     f.flag("--json", o->json, "As JSON");
 }
 

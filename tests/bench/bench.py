@@ -5,14 +5,14 @@ Ours and the baseline alternate five times; medians and spread are printed and w
 [{name, value, unit, bound, holds}]. Runs alone (a lock), in a scratch directory. --record writes docs/benchmarks.md's
 table anew; nothing else touches docs/. --quick: one round of small sizes, to see that it works.
 """
-import argparse, fcntl, json, os, re, resource, shutil, statistics, subprocess, sys, tempfile, time
+import argparse, fcntl, json, os, re, resource, shutil, signal, statistics, subprocess, sys, tempfile, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 parser = argparse.ArgumentParser()
 parser.add_argument("--build", default="build/release")
 parser.add_argument("--record", action="store_true")
 parser.add_argument("--quick", action="store_true")
-parser.add_argument("--only", default="", help="comma list of: cp, mount, meta, up, memory, replicas")
+parser.add_argument("--only", default="", help="comma list of: cp, mount, meta, up, memory, replicas, restart")
 args = parser.parse_args()
 os.environ["SKUA_BUILD"] = os.path.abspath(args.build)
 from harness import BUILD, Cluster, ROOT, can_mount, run
@@ -22,7 +22,7 @@ ROUNDS = 1 if args.quick else 5
 free_gib = shutil.disk_usage(tempfile.gettempdir()).free >> 30
 MIB = 256 if args.quick else 2048 if free_gib > 56 else 1024
 BIG_MIB = 512 if args.quick else 8192
-only = set(args.only.split(",")) if args.only else {"cp", "mount", "meta", "up", "memory", "replicas"}
+only = set(args.only.split(",")) if args.only else {"cp", "mount", "meta", "up", "memory", "replicas", "restart"}
 results = []
 
 
@@ -186,6 +186,46 @@ def bench_replicas():
         record("256 idle groups x 3, of one core", share, "%", "<= 2", share <= 2)
 
 
+def forget_pages(folder):
+    """Drops the files of a folder from the page cache."""
+    os.sync()
+    for at, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(at, name), "rb") as f:
+                os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def bench_restart():
+    """One metadata server, nobody else has its groups: killed right after the last of many creates, and started."""
+    inodes = 50_000 if args.quick else 1_000_000
+    more = 20_000 if args.quick else 150_000  # for the second time: as much log again
+    with Cluster(disks=1, shards=8, replicas=1) as c:
+        def once(count, cold):
+            made = json.loads(c.skua("bench", "meta", "--op", "create", "--size", 0, "--in-flight", 256, "--count", count,
+                                     "--dirs", 256, "--keep", "--json", timeout=600).stdout)
+            os.kill(c.pid("shard-0"), signal.SIGKILL)
+            while os.path.exists(f"/proc/{c.pid('shard-0')}/exe"):
+                time.sleep(0.01)
+            if cold:
+                forget_pages(os.path.join(c.dir, "shard-0"))
+            started = time.monotonic()
+            c.start("shard-0")
+            c.skua("stat", f"{made['dir']}/d0/n0")
+            c.skua("touch", f"{made['dir']}/d0/after")
+            took = time.monotonic() - started
+            for i in range(1, 17):  # of all groups
+                c.skua("stat", f"{made['dir']}/d{i}/n{i}")
+                c.skua("touch", f"{made['dir']}/d{i}/after")
+            peak = int(re.search(r"VmHWM:\s+(\d+)", open(f"/proc/{c.pid('shard-0')}/status").read())[1]) / 1024
+            said = re.findall(r"recovered records=(\d+).* bytes=(\d+) ms=(\d+)", c.log("shard-0"))[-1]
+            return took, peak, made, f"{int(said[0])} records, {int(said[1]) >> 20} MiB of log read in {int(said[2]) / 1000:.1f} s"
+        took, peak, made, log = once(inodes, cold=True)
+        record(f"restart with {inodes} inodes, cold cache", took, "s", "< 5", took < 5, f"{log}; made at {made['ops_per_s']:.0f}/s")
+        warm, peak_warm, _, log = once(more, cold=False)
+        record("the same, page cache warm", warm, "s", "< 5", warm < 5, log)
+        record("the same, peak resident", max(peak, peak_warm), "MiB", "< 1024", max(peak, peak_warm) < 1024)
+
+
 def bench_up():
     times, rss = [], []
     for _ in range(ROUNDS):
@@ -232,6 +272,8 @@ def main():
         bench_up()
     if "replicas" in only:
         bench_replicas()
+    if "restart" in only:
+        bench_restart()
     os.makedirs(os.path.join(ROOT, "build"), exist_ok=True)
     with open(os.path.join(ROOT, "build/bench.json"), "w") as f:
         json.dump(results, f, indent=1)
