@@ -69,20 +69,22 @@ struct StoredAnswer {
     bool pending = false; // a transaction runs for it
     Error error;
     Bytes body;
-    FIELDS(pending, error, body)
+    Age until; // it may be forgotten then; not while it is pending
+    FIELDS(pending, error, body, until)
 };
 using Answers = store::Table<'\x02', AnswerKey, StoredAnswer>;
 struct ClientRow {
     RequestId lowest; // unanswered: below it answers are forgotten and requests refused
     Age until;        // the row may go then
-    FIELDS(lowest, until)
+    RequestId swept;  // answers below it are gone, but for pending ones
+    FIELDS(lowest, until, swept)
 };
 using Clients = store::Table<'\x03', ClientKey, ClientRow>;
+// When a client's answers are looked at: each row of Clients has one of these.
 struct ForgetKey {
     Age at;
     ClientId client;
-    RequestId request;
-    FIELDS(at, client, request)
+    FIELDS(at, client)
 };
 struct Nothing {
     FIELDS()

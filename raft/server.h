@@ -35,6 +35,7 @@ inline constexpr std::size_t kMaxInLogBytes = 64u << 20;
 inline constexpr std::size_t kMaxWriteBytes = 8u << 20;            // of one write to the log; one entry may be larger
 inline constexpr std::size_t kMaxReplyBytes = (8u << 20) - 65'536; // of a body: the frame has its limit
 inline constexpr std::size_t kMaxWaiting = 8; // for one answer: a client that repeats waits with the last ones only
+inline constexpr std::size_t kForgetClients = 4, kForgetAnswers = 64; // with one entry, and of each client
 inline constexpr std::size_t kMaxParked = 65'536;
 inline constexpr std::size_t kMaxFrameBytes = 2u << 20; // of messages in one frame; a single one may be larger
 inline constexpr std::size_t kPartBytes = 1u << 20;     // of rows, in one part of a snapshot
@@ -282,6 +283,7 @@ private:
     void applyCommand(Replica& g, store::Transaction& t, const Entry& entry, Outcome& outcome, bool& keep);
     void remember(store::Transaction& t, const Entry& entry, const Answer* answer);
     void forgetOld(Replica& g, store::Transaction& t, Age now);
+    static Age forgetAnswers(store::Transaction& t, ClientId client, Age now);
     bool write(Replica& g, const store::Transaction& t);
     void answer(Waiting& waiting, const Answer& answer, Age age, Effects& out);
     void lead(Moment now, Replica& g, Effects& out);

@@ -14,56 +14,95 @@ bool Server::write(Replica& g, const store::Transaction& t) {
     return kv_.write(batch);
 }
 
-// Answers live ten minutes of age; a bounded number goes with each entry.
+// Answers live ten minutes of age. A client's are looked at when the oldest may be due; a bounded number goes with each entry.
 void Server::forgetOld(Replica& g, store::Transaction& t, Age now) {
     if (now < g.forgetFrom) return;
     std::vector<ForgetKey> due;
     // From where the last look ended: below are only the tombstones of what was forgotten.
-    Age next{now.value + kSecond};
+    Age next{now.value + kRemember};
     Forgets::scan(
         t, Forgets::All{},
         [&](const ForgetKey& key, const Nothing&) {
             next = key.at;
             if (key.at > now) return false;
             due.push_back(key);
-            return due.size() < 4;
+            return due.size() < kForgetClients;
         },
-        ForgetKey{g.forgetFrom, {}, {}});
-    g.forgetFrom = std::min(next, Age{now.value + kRemember});
+        ForgetKey{g.forgetFrom, {}});
     for (const ForgetKey& key : due) {
-        PROBE("an answer is forgotten: ten minutes of age are over");
         Forgets::erase(t, key);
-        Answers::erase(t, {key.client, key.request});
-        if (auto row = Clients::get(t, {key.client}); row && row->until <= now) Clients::erase(t, {key.client});
+        const Age again = forgetAnswers(t, key.client, now);
+        if (again == Age{}) continue;
+        Forgets::put(t, {again, key.client}, {});
+        next = std::min(next, again);
     }
+    g.forgetFrom = next;
+}
+
+// Of one client; when it is to be looked at again, 0: never, nothing of it is left.
+Age Server::forgetAnswers(store::Transaction& t, ClientId client, Age now) {
+    const auto row = Clients::get(t, {client});
+    if (!row) return {};
+    std::vector<AnswerKey> old;
+    std::size_t seen = 0;
+    bool pending = false, more = false;
+    Age again = row->until;
+    Answers::scan(
+        t, ClientKey{client},
+        [&](const AnswerKey& key, const StoredAnswer& stored) {
+            more = ++seen > kForgetAnswers || (!stored.pending && stored.until > now);
+            if (more) again = seen > kForgetAnswers ? now : stored.until;
+            else if (stored.pending) pending = true;
+            else old.push_back(key);
+            return !more;
+        },
+        AnswerKey{client, row->swept}); // lower ones are gone
+    for (const AnswerKey& key : old) {
+        PROBE("an answer is forgotten: ten minutes of age are over");
+        Answers::erase(t, key);
+    }
+    if (more && again <= now && old.empty()) again = Age{now.value + kMinute}; // all of these are pending
+    if (more) return again;
+    if (pending) return Age{now.value + kRemember};
+    if (row->until > now) return row->until;
+    Clients::erase(t, {client});
+    return {};
 }
 
 // Stores an answer (none: pending) beside its effect, and drops what the client said it will not ask again.
 void Server::remember(store::Transaction& t, const Entry& entry, const Answer* answer) {
-    ClientRow row = Clients::get(t, {entry.client}).value_or(ClientRow{});
-    const RequestId lowest = std::max(row.lowest, std::min(entry.lowest, entry.request));
-    if (lowest > row.lowest) {
+    auto known = Clients::get(t, {entry.client});
+    ClientRow row = known.value_or(ClientRow{});
+    row.lowest = std::max(row.lowest, std::min(entry.lowest, entry.request));
+    if (row.swept < row.lowest) {
         std::vector<AnswerKey> below;
+        RequestId swept = row.lowest;
         Answers::scan(
             t, ClientKey{entry.client},
             [&](const AnswerKey& key, const StoredAnswer& stored) {
-                if (key.request >= lowest) return false;
+                if (key.request >= row.lowest) return false;
+                if (below.size() == kForgetAnswers) { // the next entry goes on there
+                    swept = key.request;
+                    return false;
+                }
                 if (!stored.pending) below.push_back(key);
-                return below.size() < 64;
+                return true;
             },
-            AnswerKey{entry.client, row.lowest}); // lower ones went before: there are only tombstones
+            AnswerKey{entry.client, row.swept}); // lower ones went before: there are only tombstones
         if (!below.empty()) PROBE("answers are dropped that their client has heard");
         for (const AnswerKey& key : below) Answers::erase(t, key);
-        row.lowest = lowest;
+        row.swept = swept;
     }
     row.until = Age{entry.age.value + kRemember};
     Clients::put(t, {entry.client}, row);
+    if (!known) Forgets::put(t, {row.until, entry.client}, {});
+    if (answer && entry.request < row.swept) return Answers::erase(t, {entry.client, entry.request}); // nobody asks for it again
     StoredAnswer stored;
     stored.pending = answer == nullptr;
     if (answer) {
         stored.error = answer->error;
         stored.body.value = answer->body;
-        Forgets::put(t, {row.until, entry.client, entry.request}, {});
+        stored.until = row.until;
     }
     Answers::put(t, {entry.client, entry.request}, stored);
 }

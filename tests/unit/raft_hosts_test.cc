@@ -525,7 +525,7 @@ TEST_F(Hosts, WhoWasAwayForLongGetsTheRows) {
     run(2 * kSecond);
     EXPECT_NE(answer(l, t), "none");
     EXPECT_TRUE(rows(f) == rows(l));
-    EXPECT_GT(rows(f).size(), 60u);
+    EXPECT_GT(rows(f).size(), 30u); // one of each of the large ones, and what is remembered
 }
 TEST_F(Hosts, AllGroupsOfAProcessTogetherKeepABoundedMemoryAndWhoIsBehindGetsTheRows) {
     keepTotal = 100'000;

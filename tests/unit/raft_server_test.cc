@@ -3,6 +3,7 @@
 #include <algorithm>
 #include "core/store/kv_memory.h"
 #include "raft/server.h"
+#include "raft/server_leader.h"
 
 namespace skua::raft {
 namespace {
@@ -221,6 +222,26 @@ TEST_F(ServerTest, OldAnswersAreForgottenInTheEnd) {
         turn();
     }
     EXPECT_LT(kv.size(), before - 80); // 150 rows of others go, 60 of ours come
+}
+
+TEST_F(ServerTest, AllAnswersOfAClientThatNeverSaysWhatItHeardAreForgottenInTheEnd) {
+    for (u64 i = 1; i <= 300; i++) {
+        ask(ClientId{70}, i, "x", 1);
+        if (i % 10 == 0) turn();
+    }
+    clock += 11 * kMinute;
+    for (u64 i = 1; i <= 20; i++) { // each entry forgets a bounded number
+        ask(client, i, "y", i);
+        turn();
+    }
+    std::size_t left = 0;
+    const store::Prefixed rows(kv, prefixOf(kGroup));
+    Answers::scan(rows, ClientKey{ClientId{70}}, [&](const AnswerKey&, const StoredAnswer&) { return ++left > 0; });
+    EXPECT_EQ(left, 0u);
+    EXPECT_FALSE(Clients::has(rows, {ClientId{70}}));
+    std::size_t to_forget = 0;
+    Forgets::scan(rows, Forgets::All{}, [&](const ForgetKey&, const Nothing&) { return ++to_forget > 0; });
+    EXPECT_EQ(to_forget, 1u); // the other client
 }
 
 TEST_F(ServerTest, APendingRequestIsAnsweredWhenItsTransactionEnds) {
