@@ -52,6 +52,14 @@ struct GroupStatus {
     std::string trouble; // why it is down; empty: it is not
     FIELDS(group, leading, term, last, committed, applied, flushed, age, trouble)
 };
+// Since the process started (raft/admission.h).
+struct RequestCounts {
+    u64 admitted = 0;
+    u64 refused = 0; // Busy, before they were looked at
+    u64 joined = 0;  // reads that were answered with another one's answer
+    u64 waiting = 0; // now
+    FIELDS(admitted, refused, joined, waiting)
+};
 struct HostStatus {
     MESSAGE(2, HostStatus)
     FIELDS()
@@ -61,7 +69,8 @@ struct HostStatus {
         Member self;      // server 0: it is in no group yet
         std::string name; // "shard-0"
         bool low = false; // its disk has little room
-        FIELDS(groups, log_bytes, rows_flushed, self, name, low)
+        RequestCounts requests;
+        FIELDS(groups, log_bytes, rows_flushed, self, name, low, requests)
     };
 };
 

@@ -71,6 +71,8 @@ void Server::openGroup(Moment now, Replica& g, const Member& self, GroupLog log,
 
 void Server::reply(u64 token, Age age, Error error, std::string body, Effects& out) {
     if (token == 0) return;
+    admission_.answered(token);
+    answeredBytes_ += body.size();
     net::GroupReply reply;
     reply.age = age;
     reply.error = std::move(error);
@@ -79,13 +81,29 @@ void Server::reply(u64 token, Age age, Error error, std::string body, Effects& o
     out.replies.push_back({token, std::move(reply)});
 }
 
+void Server::reply(const Parked& asked, Age age, const Error& error, std::string body, Effects& out) {
+    for (u64 token : asked.also) reply(token, age, error, body, out);
+    reply(asked.token, age, error, std::move(body), out);
+}
+
+// Nothing was done: the same request, under its id, may come again.
+void Server::busy(u64 token, Age age, std::string_view why, Effects& out) {
+    reply(token, age, Error(Code::Busy, why), wire::encode(admission_.retryAfter()), out);
+}
+
+// Its outcome is decided elsewhere now.
+void Server::lose(Waiting& waiting, Effects& out) {
+    for (u64 token : waiting.tokens) admission_.answered(token);
+    out.lost.insert(out.lost.end(), waiting.tokens.begin(), waiting.tokens.end());
+}
+
 Error Server::append(Moment now, Replica& g, Entry entry, Effects& out) {
     const std::size_t bytes = entry.payload.value.size() + 128;
     Error refused = step(now, g, Propose{std::move(entry)}, out);
     if (refused.code != Code::Ok || !g.group) return refused;
-    inLog_++;
-    inLogBytes_ += bytes;
-    g.proposed.emplace_back(g.group->log().last(), bytes);
+    g.proposed.push_back({g.group->log().last(), bytes, looking_});
+    for (InLog* one : {&inLog_, inLogOf(looking_)})
+        if (one) one->count++, one->bytes += bytes;
     return {};
 }
 
@@ -192,17 +210,55 @@ void Server::wait(Replica& g, std::pair<ClientId, RequestId> key, u64 token, Age
 
 // --- requests -----------------------------------------------------------------------------------------------
 
-void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&& request, Effects& out) {
+void Server::arrive(u64 token, const From& from, std::string_view body, Effects& out) {
+    static constexpr const char* kTooMuch = "more is asked at once than can be answered soon";
+    if (admission_.refuse(from, false, body.size())) return busy(token, {}, kTooMuch, out);
+    net::GroupRequest request;
+    if (!wire::decode(body, request)) return reply(token, {}, Error(Code::Invalid, "the group request does not decode"), {}, out);
+    Replica* g = find(request.group);
+    if (!g) return reply(token, {}, Error(Code::Unavailable, "the group is not here, or not formatted yet"), {}, out);
+    const auto kind = request.body.value.empty() ? StateMachine::Class::kVolatile : g->machine->classify(request.body.value);
+    const bool background = g->machine->background(request.body.value);
+    if (background && admission_.refuse(from, true, body.size())) return busy(token, {}, kTooMuch, out);
+    Admission::Lane lane = Admission::Lane::kReads;
+    if (background) lane = Admission::Lane::kBackground;
+    else if (from.server) lane = Admission::Lane::kSteps;
+    else if (kind == StateMachine::Class::kCommand) lane = Admission::Lane::kWrites;
+    admission_.take(token, from, lane, kind == StateMachine::Class::kQuery, std::move(request), body.size());
+}
+
+void Server::gone(u64 connection, Effects& out) { admission_.gone(connection, out.lost); }
+
+void Server::lookAtArrived(Moment now, Effects& out) {
+    if (admission_.empty()) return;
+    admission_.beginTurn();
+    const std::size_t before = answeredBytes_;
+    while (auto asked = admission_.next(answeredBytes_ - before, hold())) {
+        looking_ = asked->lane;
+        request(now, asked->token, asked->from_server, std::move(asked->request), out, std::move(asked->also));
+    }
+    looking_ = Admission::Lane::kSteps;
+}
+
+Server::InLog* Server::inLogOf(Admission::Lane lane) {
+    if (lane == Admission::Lane::kWrites) return &clientsInLog_;
+    return lane == Admission::Lane::kBackground ? &backgroundInLog_ : nullptr;
+}
+
+void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&& request, Effects& out, std::vector<u64> also) {
     Replica* found = find(request.group);
+    auto refuse = [&](const Error& why) {
+        for (u64 one : also) reply(one, {}, why, {}, out);
+        reply(token, {}, why, {}, out);
+    };
     if (!found || (!found->group && found->trouble.empty()) || (found->group && found->group->members().voters.empty()))
-        return reply(token, {}, Error(Code::Unavailable, "the group is not here, or not formatted yet"), {}, out);
+        return refuse(Error(Code::Unavailable, "the group is not here, or not formatted yet"));
     Replica& g = *found;
-    if (!g.trouble.empty()) return reply(token, {}, Error(Code::Unavailable, "the group is down: " + g.trouble), {}, out);
-    if (!g.group->leads() && g.group->members().voters.size() > 1)
-        return reply(token, {}, Error::notLeader(g.group->leader().server), {}, out);
+    if (!g.trouble.empty()) return refuse(Error(Code::Unavailable, "the group is down: " + g.trouble));
+    if (!g.group->leads() && g.group->members().voters.size() > 1) return refuse(Error::notLeader(g.group->leader().server));
     if (!g.leading) {
         PROBE("a group is asked before its first entry of a term is applied");
-        return reply(token, {}, Error(Code::Unavailable, "the group is starting"), {}, out);
+        return refuse(Error(Code::Unavailable, "the group is starting"));
     }
     // Ages are told to clients; one that is told must not be forgotten for long by a crash.
     (void)step(now, g, Touch{}, out);
@@ -212,7 +268,7 @@ void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&
     Command command{request.client, request.request, from_server, false, request.body.value};
     switch (g.machine->classify(request.body.value)) {
         case StateMachine::Class::kQuery: {
-            Parked p{token, command, std::move(request.body.value), Monotonic{now.monotonic.value + kParkNs}};
+            Parked p{token, std::move(also), command, std::move(request.body.value), Monotonic{now.monotonic.value + kParkNs}};
             return query(now, g, std::move(p), false, out);
         }
         case StateMachine::Class::kVolatile: {
@@ -251,8 +307,8 @@ void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&
             return reply(token, time.age, Error(Code::Expired, "it was first sent too long ago"), {}, out);
         }
     }
-    if (inLog_ >= kMaxInLog || inLogBytes_ >= kMaxInLogBytes)
-        return reply(token, time.age, Error(Code::Busy, "the log has too much to do"), {}, out);
+    if (inLog_.count >= kMaxInLog || inLog_.bytes >= kMaxInLogBytes)
+        return busy(token, time.age, "the log has too much to do", out);
     if (!from_server && fewHaveRoom(g) && !g.machine->frees(request.body.value)) {
         const char* why = "the disks of the metadata servers are almost full; delete something, or make room there";
         return reply(token, time.age, Error(Code::NoSpace, why), {}, out);
@@ -279,19 +335,18 @@ void Server::query(Moment now, Replica& g, Parked p, bool confirmed, Effects& ou
     auto answer = g.machine->query(*g.rows, time, p.command, parked_ >= kMaxParked);
     if (kv_.failed()) { // not an answer: asked again, here or of another member
         kv_.forgive();
-        return reply(p.token, {}, Error(Code::Unavailable, "a read of the rows failed; look at the disk"), {}, out);
+        return reply(p, {}, Error(Code::Unavailable, "a read of the rows failed; look at the disk"), {}, out);
     }
     const u64 token = p.token;
     if (!answer) {
+        parked_ += p.askers();
         g.parked.push_back(std::move(p));
-        parked_++;
         return;
     }
-    if (confirmed || g.group->mayRead(clockNow(now)))
-        return reply(token, time.age, std::move(answer->error), std::move(answer->body), out);
-    if (parked_ >= kMaxParked) return reply(token, time.age, Code::Busy, {}, out);
+    if (confirmed || g.group->mayRead(clockNow(now))) return reply(p, time.age, answer->error, std::move(answer->body), out);
+    if (parked_ >= kMaxParked) return reply(p, time.age, Code::Busy, {}, out);
+    parked_ += p.askers();
     g.confirming.emplace(token, std::move(p));
-    parked_++;
     // By the clock of now, not of the turn's begin: the lease may have ended while the rows were read.
     (void)step({clockNow(now), now.wall}, g, ReadIndex{token}, out);
 }
@@ -308,6 +363,8 @@ void Server::hostRequest(Moment now, u64 token, std::string_view body, Effects& 
         status.self = {self_.server, options_.store};
         status.name = options_.name;
         status.low = low_;
+        const Admission::Counters& counters = admission_.counters();
+        status.requests = {counters.admitted, counters.refused, counters.joined, admission_.queued()};
         out.host_replies.push_back({token, wire::encode(status)});
         return;
     }

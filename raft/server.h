@@ -2,6 +2,8 @@
 // log writes, answers and calls come out as Effects, and the shell (shell.h) or the simulator carries them
 // out. The order that keeps promises:
 //
+//   arrive ─► admission.h: refused, or it waits for the turn's end, then
+//
 //   request ─ remembered? ─► its answer        query ─► rows ─► answer
 //      │ no
 //      └─ admit ─► Effects::log (one write a turn) ─ durable() ─► apply, rows and remembered answer in one
@@ -20,6 +22,7 @@
 #include <set>
 #include <string>
 #include <vector>
+#include "raft/admission.h"
 #include "raft/group.h"
 #include "raft/peer_messages.h"
 #include "raft/segment_format.h"
@@ -32,6 +35,8 @@ inline constexpr u64 kParkNs = 8 * kSecond;      // a query that waits is answer
 inline constexpr u64 kIdleAgeNs = 10 * kSecond;  // older than this, a group's age is logged before it is used
 inline constexpr std::size_t kMaxInLog = 16'384; // commands not applied yet, of all groups
 inline constexpr std::size_t kMaxInLogBytes = 64u << 20;
+// Of clients' writes and of the background, each: then the next ones wait (admission.h). It keeps two writes large.
+inline constexpr std::size_t kEnoughInLog = 128, kEnoughInLogBytes = 8u << 20;
 inline constexpr std::size_t kMaxWriteBytes = 8u << 20;            // of one write to the log; one entry may be larger
 inline constexpr std::size_t kMaxReplyBytes = (8u << 20) - 65'536; // of a body: the frame has its limit
 inline constexpr std::size_t kMaxWaiting = 8; // for one answer: a client that repeats waits with the last ones only
@@ -87,6 +92,7 @@ struct ServerOptions {
     std::size_t keep_bytes = 16u << 20; // GroupOptions
     std::size_t keep_total_bytes = kKeepTotalBytes;
     std::size_t part_bytes = kPartBytes; // of a snapshot
+    AdmissionLimits admission = {};
     // A lease is checked after a read was evaluated; none: at the turn's own time.
     std::function<Monotonic()> clock;
 };
@@ -102,7 +108,11 @@ public:
     using Factory = std::function<std::unique_ptr<StateMachine>(GroupId)>; // null: not a group of this host
 
     Server(store::Kv& kv, Factory factory, ServerOptions options)
-        : kv_(kv), factory_(std::move(factory)), options_(std::move(options)), random_(options_.seed) {}
+        : kv_(kv),
+          factory_(std::move(factory)),
+          options_(std::move(options)),
+          random_(options_.seed),
+          admission_(options_.admission) {}
     Server(store::Kv& kv, Factory factory, u64 seed) : Server(kv, std::move(factory), ServerOptions{.seed = seed, .clock = {}}) {}
     Server(const Server&) = delete;
 
@@ -120,7 +130,11 @@ public:
     void begin(Moment now, Effects& out);
 
     // --- a turn: any of these, then flush() ---------------------------------------------------------------
-    void request(Moment now, u64 token, bool from_server, net::GroupRequest&& request, Effects& out);
+    // The bytes of a GroupRequest: refused at once if too much waits (nothing is decoded then), else looked at by flush().
+    void arrive(u64 token, const From& from, std::string_view body, Effects& out);
+    void gone(u64 connection, Effects& out); // what it asked and nobody has looked at is dropped
+    // Looked at now; `also`: of others who ask the very same.
+    void request(Moment now, u64 token, bool from_server, net::GroupRequest&& request, Effects& out, std::vector<u64> also = {});
     void hostRequest(Moment now, u64 token, std::string_view body, Effects& out);
     void durable(Moment now, u64 write, Effects& out);
     void heard(Moment now, GroupId group, u64 token, const Result<std::string>& reply, Effects& out);
@@ -139,8 +153,11 @@ public:
     // flush() gave is carried out. (tick() does it too, late.)
     bool behind() const { return !behind_.empty(); }
     void catchUp(Moment now, Effects& out);
-    // Gives what was gathered to the log as one write, unless `most_writes` are under way, and what there is for
-    // other hosts, a frame each.
+    // Requests wait that the next turn may look at: it shall be soon.
+    bool wantsTurn() const { return admission_.wantsTurn(hold()); }
+    const Admission& admission() const { return admission_; }
+    // Looks at what has arrived. Gives what was gathered to the log as one write, unless `most_writes` are under way, and what
+    // there is for other hosts, a frame each.
     void flush(Moment now, Effects& out, u64 most_writes = 2);
 
     std::vector<GroupStatus> status(Moment now) const;
@@ -171,9 +188,20 @@ private:
     };
     struct Parked {
         u64 token = 0;
+        std::vector<u64> also; // who asked the same
         Command command;
         std::string body;
         Monotonic until;
+        std::size_t askers() const { return 1 + also.size(); }
+    };
+    struct InLog { // commands that are not applied yet
+        std::size_t count = 0, bytes = 0;
+        bool enough() const { return count >= kEnoughInLog || bytes >= kEnoughInLogBytes; }
+    };
+    struct Proposed {
+        Index index;
+        std::size_t bytes = 0;
+        Admission::Lane lane = Admission::Lane::kSteps;
     };
     struct Replica {
         GroupId id;
@@ -197,7 +225,7 @@ private:
         std::map<Index, Waiting> byIndex;                            // commands without a client
         std::map<std::pair<ClientId, RequestId>, Waiting> byRequest; // in the log, or pending
         std::vector<u64> formats;                                    // who waits for Format
-        std::deque<std::pair<Index, std::size_t>> proposed;          // not applied yet; with its bytes
+        std::deque<Proposed> proposed;                               // not applied yet
         std::vector<Parked> parked;
         std::map<u64, Parked> confirming; // queries without a lease: by token
         Age forgetFrom;                   // nothing is to be forgotten before; found again after a start
@@ -273,6 +301,9 @@ private:
     Error moveLeader(Moment now, const MoveLeader& move, Effects& out);
     void makeGroup(Moment now, u64 token, Format format, Effects& out);
     Error append(Moment now, Replica& g, Entry entry, Effects& out);
+    Admission::Hold hold() const { return {clientsInLog_.enough(), backgroundInLog_.enough()}; }
+    InLog* inLogOf(Admission::Lane lane);
+    void lookAtArrived(Moment now, Effects& out);
     Monotonic clockNow(Moment now) const { return options_.clock ? std::max(now.monotonic, options_.clock()) : now.monotonic; }
     void query(Moment now, Replica& g, Parked question, bool confirmed, Effects& out);
     void wait(Replica& g, std::pair<ClientId, RequestId> key, u64 token, Age age, Effects& out);
@@ -289,12 +320,17 @@ private:
     void lead(Moment now, Replica& g, Effects& out);
     void leadTouched(Moment now, Effects& out);
     void reply(u64 token, Age age, Error error, std::string body, Effects& out);
+    void reply(const Parked& asked, Age age, const Error& error, std::string body, Effects& out); // to all who asked it
+    void busy(u64 token, Age age, std::string_view why, Effects& out);
+    void lose(Waiting& waiting, Effects& out);
     void retryParked(Moment now, Replica& g, Effects& out);
 
     store::Kv& kv_;
     Factory factory_;
     const ServerOptions options_;
     Random random_;
+    Admission admission_;
+    std::size_t answeredBytes_ = 0;                      // bodies of answers, ever
     std::map<GroupId, std::unique_ptr<Replica>> groups_; // never erased
     std::vector<Replica*> active_, touched_, behind_;    // each once
     std::deque<Logged> gathered_;                        // for the next write
@@ -316,7 +352,9 @@ private:
     Monotonic beatAt_;
     Member self_; // of any of our groups, once known
     u64 lastWrite_ = 0, durableWrite_ = 0;
-    std::size_t inLog_ = 0, inLogBytes_ = 0, parked_ = 0, kept_ = 0;
+    InLog inLog_, clientsInLog_, backgroundInLog_;      // all; and of all
+    Admission::Lane looking_ = Admission::Lane::kSteps; // at one of these
+    std::size_t parked_ = 0, kept_ = 0;
 };
 
 } // namespace skua::raft

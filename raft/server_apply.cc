@@ -147,11 +147,11 @@ void Server::stopGroup(Replica& g, std::string why, Effects* out) {
     const Answer unknown{Error(Code::OutcomeUnknown, g.trouble), {}};
     if (out) {
         // The entries are committed, or may be: only who leads next can say what became of them.
-        for (auto& [_, w] : g.byRequest) out->lost.insert(out->lost.end(), w.tokens.begin(), w.tokens.end());
-        for (auto& [_, w] : g.byIndex) out->lost.insert(out->lost.end(), w.tokens.begin(), w.tokens.end());
+        for (auto& [_, w] : g.byRequest) lose(w, *out);
+        for (auto& [_, w] : g.byIndex) lose(w, *out);
         for (u64 token : std::exchange(g.formats, {})) out->host_replies.push_back({token, unknown.error});
-        for (Parked& p : g.parked) reply(p.token, {}, Error(Code::Unavailable, g.trouble), {}, *out);
-        for (auto& [_, p] : g.confirming) reply(p.token, {}, Error(Code::Unavailable, g.trouble), {}, *out);
+        for (Parked& p : g.parked) reply(p, {}, Error(Code::Unavailable, g.trouble), {}, *out);
+        for (auto& [_, p] : g.confirming) reply(p, {}, Error(Code::Unavailable, g.trouble), {}, *out);
     }
     stopLeading(g, nullptr);
     g.group.reset();
@@ -275,9 +275,9 @@ void Server::retryParked(Moment now, Replica& g, Effects& out) {
             g.parked.push_back(std::move(p));
             continue;
         }
-        parked_--;
+        parked_ -= p.askers();
         if (!answer || !g.group->mayRead(clockNow(now))) answer = Answer{Code::Busy, {}};
-        reply(p.token, timeOf(g, now).age, std::move(answer->error), std::move(answer->body), out);
+        reply(p, timeOf(g, now).age, answer->error, std::move(answer->body), out);
     }
 }
 

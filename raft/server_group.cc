@@ -67,9 +67,9 @@ void Server::take(Moment now, Replica& g, GroupEffects& effects, Effects& out) {
         if (at == g.confirming.end()) continue;
         Parked question = std::move(at->second);
         g.confirming.erase(at);
-        parked_--;
+        parked_ -= question.askers();
         if (r.ok && g.leading && g.applied.index >= r.index) query(now, g, std::move(question), true, out);
-        else reply(question.token, {}, Error::notLeader(g.group->leader().server), {}, out);
+        else reply(question, {}, Error::notLeader(g.group->leader().server), {}, out);
     }
     for (const Member& to : effects.snapshots) offerRows(now, g, to);
     if (more && g.group) (void)step(now, g, RowsApplied{g.applied.index}, out);
@@ -91,24 +91,26 @@ void Server::stopLeading(Replica& g, Effects* out) {
     if (g.leading) g.machine->stopped();
     g.leading = false;
     if (out) {
-        for (auto& [_, w] : g.byRequest) out->lost.insert(out->lost.end(), w.tokens.begin(), w.tokens.end());
-        for (auto& [_, w] : g.byIndex) out->lost.insert(out->lost.end(), w.tokens.begin(), w.tokens.end());
+        for (auto& [_, w] : g.byRequest) lose(w, *out);
+        for (auto& [_, w] : g.byIndex) lose(w, *out);
         const Error elsewhere = Error::notLeader(g.group->leader().server);
-        for (Parked& p : g.parked) reply(p.token, {}, elsewhere, {}, *out);
-        for (auto& [_, p] : g.confirming) reply(p.token, {}, elsewhere, {}, *out);
+        for (Parked& p : g.parked) reply(p, {}, elsewhere, {}, *out);
+        for (auto& [_, p] : g.confirming) reply(p, {}, elsewhere, {}, *out);
     }
     g.byRequest.clear();
     g.byIndex.clear();
-    parked_ -= g.parked.size() + g.confirming.size();
+    for (const Parked& p : g.parked) parked_ -= p.askers();
+    for (const auto& [_, p] : g.confirming) parked_ -= p.askers();
     g.parked.clear();
     g.confirming.clear();
     forget(g, Index{~0ull});
 }
 
 void Server::forget(Replica& g, Index up_to) {
-    while (!g.proposed.empty() && g.proposed.front().first <= up_to) {
-        inLog_--;
-        inLogBytes_ -= g.proposed.front().second;
+    while (!g.proposed.empty() && g.proposed.front().index <= up_to) {
+        const Proposed& p = g.proposed.front();
+        for (InLog* one : {&inLog_, inLogOf(p.lane)})
+            if (one) one->count--, one->bytes -= p.bytes;
         g.proposed.pop_front();
     }
 }
@@ -149,6 +151,7 @@ void Server::durable(Moment now, u64 write, Effects& out) {
 }
 
 void Server::flush(Moment now, Effects& out, u64 most_writes) {
+    lookAtArrived(now, out);
     for (Replica* g : std::exchange(active_, {})) {
         g->active = false;
         if (!g->group) continue;

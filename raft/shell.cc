@@ -154,15 +154,8 @@ private:
         const bool server = peer.role == net::Role::kServer;
         const u64 token = ++lastToken_;
         if (message.kind == net::Kind::kGroup) {
-            net::GroupRequest request;
-            if (!wire::decode(message.body, request))
-                return reply.fail(Error(Code::Invalid, "the group request does not decode"));
-            if (!ours(request.group)) {
-                // Of an old map, or a port that is ours now. Never an answer to the request: the asker looks elsewhere.
-                return reply.fail(Error(Code::Unavailable, options_.name + " has no such group"));
-            }
             replies_.emplace(token, std::move(reply));
-            server_->request(now(), token, server, std::move(request), effects_);
+            server_->arrive(token, {peer.connection, server}, message.body, effects_);
         } else if (message.kind == net::Kind::kHost) {
             if (!server) return reply.fail(Error(Code::NotPermitted, "only servers of this cluster say this"));
             replies_.emplace(token, std::move(reply));
@@ -178,6 +171,10 @@ private:
         } else {
             return reply.fail(Error(Code::NotSupported, options_.name + " is a " + role_.kind + " server"));
         }
+        ring_.prepareSoon(*this);
+    }
+    void closed(const net::Peer& peer) override {
+        server_->gone(peer.connection, effects_);
         ring_.prepareSoon(*this);
     }
     bool formatsOurs(std::string_view body) const {
@@ -221,7 +218,7 @@ private:
             }
             replies_.erase(at);
         }
-        if (server_->behind() || !rows_->settled()) behind_.pulse();
+        if (server_->behind() || server_->wantsTurn() || !rows_->settled()) behind_.pulse();
         for (auto& c : now_due.calls) tasks_.spawn(call(c.group, c.to, std::move(c.body), c.token));
         for (auto& t : now_due.tells) tasks_.spawn(tell(t.group, std::move(t.address), std::move(t.body), t.token));
     }
@@ -321,6 +318,7 @@ private:
                 ring_.prepareSoon(*this);
             }
             settle();
+            if (server_->wantsTurn()) ring_.prepareSoon(*this); // what has arrived since is heard before it
         }
         co_return Ok{};
     }

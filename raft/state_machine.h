@@ -85,6 +85,8 @@ public:
     virtual Class classify(std::string_view body) const = 0;
     // Of a client's command: is it taken when the disks have little room? What deletes is, and what must not stop.
     virtual bool frees(std::string_view) const { return true; }
+    // Is it of those that nobody waits for (garbage, sweeps, checks)? Such requests come last.
+    virtual bool background(std::string_view) const { return false; }
     // The leader's check before it proposes, for what depends on more than state (receipts, the map).
     virtual Result<> admit(const store::Reader&, Time, const Command&) { return Ok{}; }
     virtual void apply(store::Transaction&, Time, const Command&, Outcome&) = 0;

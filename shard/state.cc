@@ -61,6 +61,12 @@ bool Shard::frees(std::string_view body) const {
     return is(Unlink::kTag, PurgeNow::kTag, RemoveXattr::kTag, SetPolicy::kTag, KeepReservation::kTag);
 }
 
+bool Shard::background(std::string_view body) const {
+    const auto is = [&](auto... tags) { return !body.empty() && ((static_cast<u8>(body[0]) == tags) || ...); };
+    return is(Fate::kTag, ServiceContents::kTag, TakeGarbage::kTag, Check::kTag, ReplaceBlock::kTag, ReportBad::kTag,
+              DoneGarbage::kTag, RetireService::kTag);
+}
+
 Result<> Shard::admit(const store::Reader& rows, raft::Time now, const raft::Command& command) {
     Request request;
     if (!wire::decode(command.body, request)) return kUndecodable;

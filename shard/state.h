@@ -40,6 +40,7 @@ public:
 
     Class classify(std::string_view body) const override;
     bool frees(std::string_view body) const override;
+    bool background(std::string_view body) const override;
     Result<> admit(const store::Reader&, raft::Time, const raft::Command&) override;
     void apply(store::Transaction&, raft::Time, const raft::Command&, raft::Outcome&) override;
     std::optional<raft::Answer> query(const store::Reader&, raft::Time, const raft::Command&, bool last) override;

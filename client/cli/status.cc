@@ -42,9 +42,14 @@ struct GroupFacts {
     std::map<u32, u64> applied; // by server
 };
 
-// Terms and troubles are told to servers only: who holds the cluster's key may ask. By group.
-Task<std::map<u32, GroupFacts>> askHosts(net::Pool& pool, std::vector<registry::ServerRow> hosts) {
-    std::map<u32, GroupFacts> all;
+struct HostFacts {
+    std::map<u32, GroupFacts> groups;            // by group
+    std::map<u32, raft::RequestCounts> requests; // by server
+};
+
+// Terms and troubles are told to servers only: who holds the cluster's key may ask.
+Task<HostFacts> askHosts(net::Pool& pool, std::vector<registry::ServerRow> hosts) {
+    HostFacts all;
     for (const auto& host : hosts) {
         net::Message message;
         message.kind = net::Kind::kHost;
@@ -52,8 +57,9 @@ Task<std::map<u32, GroupFacts>> askHosts(net::Pool& pool, std::vector<registry::
         auto answer = co_await pool.call(host.address, std::move(message), kSecond);
         raft::HostStatus::Reply reply;
         if (!answer || !wire::decode(answer->body, reply)) continue;
+        all.requests[host.id.value] = reply.requests;
         for (const auto& g : reply.groups) {
-            auto& facts = all[g.group.value];
+            auto& facts = all.groups[g.group.value];
             if (g.leading || facts.term == 0) facts.term = g.term.value;
             facts.last = std::max(facts.last, g.last.value);
             facts.applied[host.id.value] = g.applied.value;
@@ -63,7 +69,7 @@ Task<std::map<u32, GroupFacts>> askHosts(net::Pool& pool, std::vector<registry::
     co_return all;
 }
 
-std::map<u32, GroupFacts> groupFacts(client::Process& process) {
+HostFacts hostFacts(client::Process& process) {
     const std::string path = process.config().path("cluster_key");
     if (path.empty()) return {};
     auto keys = net::Keys::load(path);
@@ -96,7 +102,7 @@ std::string groupLine(const nlohmann::json& g) {
     return text + "\n";
 }
 
-Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts, std::vector<MountPoint> mounts, bool& healthy) {
+Task<Result<>> status(Client& client, bool json, HostFacts facts, std::vector<MountPoint> mounts, bool& healthy) {
     CO_TRY_OK(co_await client.cluster.refresh());
     const registry::ClusterMap map = client.cluster.map();
     const auto hints = client.cluster.serverHints();
@@ -139,6 +145,12 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
                                   {"up", up},
                                   {"low", up && h->second.low}, // on room for metadata
                                   {"incarnation", s.incarnation.value}});
+        // Of groups, since it started; refused: Busy, before they were looked at.
+        if (auto r = facts.requests.find(s.id.value); r != facts.requests.end())
+            out["servers"].back()["requests"] = {{"admitted", r->second.admitted},
+                                                 {"refused", r->second.refused},
+                                                 {"joined", r->second.joined},
+                                                 {"waiting", r->second.waiting}};
     }
     for (const auto& [_, d] : client.cluster.services()) {
         const bool up = d.up && d.state == registry::DiskState::kUp;
@@ -170,7 +182,7 @@ Task<Result<>> status(Client& client, bool json, std::map<u32, GroupFacts> facts
         led += !leader.empty();
         nlohmann::json one = {{"kind", kindName(g.id)}, {"id", numberOf(g.id)},          {"leader", leader},
                               {"members", members},     {"learners", g.learners.size()}, {"formatted", g.formatted}};
-        if (auto f = facts.find(g.id.value); f != facts.end()) {
+        if (auto f = facts.groups.find(g.id.value); f != facts.groups.end()) {
             one["term"] = f->second.term;
             one["trouble"] = f->second.trouble;
             one["lag"] =
@@ -268,7 +280,7 @@ void addStatus(Commands& all) {
         bool healthy = false;
         return withProcess(all.settings, [&](client::Process& process) {
             auto done = process.run(
-                status(process.client(), *json, groupFacts(process), mountsOf(keeperOf(process.config().file())), healthy));
+                status(process.client(), *json, hostFacts(process), mountsOf(keeperOf(process.config().file())), healthy));
             if (!done) return fail(done.error());
             if (!*json) sayLocal(process.config().file());
             return kFine;

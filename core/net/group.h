@@ -19,9 +19,15 @@ struct GroupRequest {
 
 struct GroupReply {
     Age age;     // of the group, for the next `base`
-    Error error; // code Ok: `body` is the request's Reply
+    Error error; // code Ok: `body` is the request's Reply; Busy: a RetryAfter, or nothing
     Bytes body;
     FIELDS(age, error, body)
+};
+
+// With Busy: before that it is hardly of use to ask again.
+struct RetryAfter {
+    u32 ms = 0;
+    FIELDS(ms)
 };
 
 } // namespace skua::net

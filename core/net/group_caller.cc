@@ -8,11 +8,13 @@ GroupCaller::GroupCaller(Clock& clock, Transport& transport, GroupDirectory& dir
                          CallerLimits limits)
     : clock_(clock), transport_(transport), directory_(directory), client_(client), random_(random), limits_(limits) {}
 
-Task<> GroupCaller::backOff(u32 attempt) {
+Task<> GroupCaller::backOff(u32 attempt, u64 least_ns) {
     u64 most = limits_.backoff_min_ns << std::min(attempt, 16u);
     most = std::min(most, limits_.backoff_max_ns);
-    // Jittered, so that a hiccup does not become a storm.
-    Sleep nap(clock_, most / 2 + random_.below(most / 2 + 1));
+    // Jittered, so that a hiccup does not become a storm; and those who were told one time do not come back at one time.
+    u64 wait = most / 2 + random_.below(most / 2 + 1);
+    if (wait < least_ns) wait = least_ns + random_.below(least_ns / 2 + 1);
+    Sleep nap(clock_, wait);
     co_await nap;
     co_return Ok{};
 }
@@ -42,6 +44,8 @@ Task<Result<GroupReply>> GroupCaller::once(GroupId group, GroupRequest request, 
         auto answer = co_await transport_.call(to, std::move(message), limit);
         if (!answer) {
             last = answer.error();
+            // Nothing of it was handed over or looked at: of a leader that has much to do, which stays the leader.
+            if (last.code == Code::Busy) co_return last;
             if (last.code != Code::Unavailable) sent.maybe_received = true;
             leader_.erase(group.value);
             hung_[group.value] = to;
@@ -109,11 +113,15 @@ Task<Result<std::string>> GroupCaller::attempts(GroupId group, const std::string
         request.lowest = RequestId{unanswered_.empty() ? id.value : *unanswered_.begin()};
         auto reply = co_await once(group, request, sent);
         Error why(Code::Unavailable);
+        u64 least_ns = 0;
         if (reply) {
             if (reply->error.code == Code::Ok) co_return std::move(reply->body.value);
             // Busy means "not looked at"; anything else is the answer.
             if (reply->error.code != Code::Busy && reply->error.code != Code::Unavailable) co_return reply->error;
             why = reply->error;
+            RetryAfter after;
+            if (why.code == Code::Busy && wire::decode(reply->body.value, after))
+                least_ns = std::min<u64>(after.ms, kMaxRetryAfterMs) * kMillisecond;
         } else {
             why = reply.error();
             const bool passing = why.code == Code::Unavailable || why.code == Code::OutcomeUnknown ||
@@ -125,7 +133,7 @@ Task<Result<std::string>> GroupCaller::attempts(GroupId group, const std::string
             if (id.value != 0 && sent.maybe_received) co_return Error(Code::OutcomeUnknown, why.detail);
             co_return Error(Code::Unavailable, why.detail);
         }
-        co_await backOff(attempt);
+        co_await backOff(attempt, least_ns);
     }
 }
 

@@ -5,7 +5,8 @@
 //
 // Repeats a request under the same RequestId until there is an answer: after a lost connection, Busy,
 // NotLeader (following the hint), with exponential, jittered back-off, for at most limits.total_ns (0: for
-// ever). Locked is an answer and is asked again here under a new id (of mutate(); to others it is returned). What comes back:
+// ever). Busy is never an outcome: nothing was done; if it names a time to come again, that is waited at least. Locked is an
+// answer and is asked again here under a new id (of mutate(); to others it is returned). What comes back:
 //   the Reply, or the Error that the machine answered;
 //   Unavailable      nobody could be reached in time, certainly nothing happened
 //   OutcomeUnknown   time ran out, or the answer expired, after it was sent at least once
@@ -35,6 +36,8 @@ public:
     // Nobody of membersOf() answered: perhaps the map is old.
     virtual void suspect(GroupId group) { (void)group; }
 };
+
+inline constexpr u64 kMaxRetryAfterMs = 2000; // that a Busy may make us wait
 
 struct CallerLimits {
     u64 total_ns = 4 * kMinute;    // of one request with all its repeats; 0: for ever
@@ -96,7 +99,7 @@ private:
     Task<Result<std::string>> attempts(GroupId group, const std::string& body, RequestId id, Monotonic deadline, Sent& sent);
     Task<Result<GroupReply>> once(GroupId group, GroupRequest request, Sent& sent);
     Task<Result<Age>> freshAge(GroupId group, Monotonic deadline);
-    Task<> backOff(u32 attempt);
+    Task<> backOff(u32 attempt, u64 least_ns = 0);
     bool past(Monotonic deadline) { return deadline.value != 0 && clock_.now() >= deadline; }
 
     Clock& clock_;

@@ -93,7 +93,7 @@ Task<> BlockLife::bury() {
     co_return Ok{};
 }
 
-void BlockLife::receive(bool, net::Message message, Answer answer) {
+void BlockLife::receive(u32, bool, net::Message message, Answer answer) {
     if (dead_) return;
     blocks::Request request;
     if (message.kind != net::Kind::kBlocks || !wire::decode(message.body, request))

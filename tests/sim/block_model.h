@@ -53,7 +53,7 @@ public:
     ~BlockLife() override;
     void begin();
     void die();
-    void receive(bool from_server, net::Message message, Answer answer) override;
+    void receive(u32 from, bool from_server, net::Message message, Answer answer) override;
 
 private:
     void write(const blocks::WriteBlock& request, Answer answer);

@@ -83,7 +83,7 @@ public:
     raft::Server& server() { return *server_; }
     bool settle(); // the machine has then all that was applied
 
-    void receive(bool from_server, net::Message message, Answer answer) override;
+    void receive(u32 from, bool from_server, net::Message message, Answer answer) override;
 
 private:
     struct Writing {

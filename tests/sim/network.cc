@@ -87,14 +87,14 @@ void Network::deliver(Letter letter) {
         auto again = std::make_shared<Letter>(Letter{letter.from, letter.server, letter.to, copyOf(letter.message), call, true});
         world_.after(later, [this, again] { deliver(std::move(*again)); });
     }
-    if (!call) return there->second.endpoint->receive(letter.server, std::move(letter.message), [](const auto&) {});
+    if (!call) return there->second.endpoint->receive(letter.from, letter.server, std::move(letter.message), [](const auto&) {});
     const u64 number = ++numbers_;
     const u32 node = there->second.node;
     const u32 from = letter.from;
     asked_.emplace(number, Asked{letter.to, call, from});
-    there->second.endpoint->receive(letter.server, std::move(letter.message), [this, node, from, number](Result<net::Message> r) {
-        answered(node, from, number, std::move(r));
-    });
+    there->second.endpoint->receive(
+        from, letter.server, std::move(letter.message),
+        [this, node, from, number](Result<net::Message> r) { answered(node, from, number, std::move(r)); });
 }
 
 void Network::answered(u32 node, u32 asker, u64 number, Result<net::Message> result) {

@@ -20,7 +20,7 @@ using Answer = std::function<void(Result<net::Message>)>;
 class Endpoint {
 public:
     virtual ~Endpoint() = default;
-    virtual void receive(bool from_server, net::Message message, Answer answer) = 0;
+    virtual void receive(u32 from, bool from_server, net::Message message, Answer answer) = 0; // from: the node
 };
 
 class SimTransport;

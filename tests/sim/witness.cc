@@ -22,6 +22,7 @@ public:
           replaying_(std::move(replaying)) {}
 
     Class classify(std::string_view body) const override { return machine_->classify(body); }
+    bool background(std::string_view body) const override { return machine_->background(body); }
     Result<> admit(const store::Reader& r, raft::Time t, const raft::Command& c) override { return machine_->admit(r, t, c); }
     void apply(store::Transaction& rows, raft::Time now, const raft::Command& c, raft::Outcome& out) override {
         // wall strictly increases: it names the entry.

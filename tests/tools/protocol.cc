@@ -112,8 +112,10 @@ is one byte before its fields (`core/wire/codec.h:encode`). Frames, the handshak
 A request to a replicated service travels in a GroupRequest, its answer in a GroupReply:
 
 )");
-    std::printf("| | fields |\n|---|---|\n| GroupRequest | %s |\n| GroupReply | %s |\n", fieldsOf<net::GroupRequest>().c_str(),
-                fieldsOf<net::GroupReply>().c_str());
+    std::printf(
+        "| | fields |\n|---|---|\n| GroupRequest | %s |\n| GroupReply | %s |\n| RetryAfter | %s; the body of a GroupReply that "
+        "says Busy |\n",
+        fieldsOf<net::GroupRequest>().c_str(), fieldsOf<net::GroupReply>().c_str(), fieldsOf<net::RetryAfter>().c_str());
     Rows<raft::HostRequest>::print("Between hosts", "`raft/messages.h`. Only proven servers.");
     Rows<registry::Request>::print("Registry", "`registry/messages.h`. Tags from 32 on are the leader's own log entries.");
     Rows<shard::Request>::print(

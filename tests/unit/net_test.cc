@@ -621,6 +621,59 @@ TEST(GroupCaller, HandsLockedToServersWhoseMachineRemembersItself) {
     EXPECT_EQ(1, other.calls);
 }
 
+// Busy, as often as told, by the leader or by what is between; then there is an answer.
+struct BusyFirst final : Transport, GroupDirectory {
+    Task<Result<Message>> call(Address, Message message, u64) override {
+        GroupRequest request;
+        EXPECT_TRUE(wire::decode(message.body, request));
+        if (request.body.value.empty()) co_return answer({}, {}); // asks for the age
+        ids.push_back(request.request);
+        if (static_cast<int>(ids.size()) > busy) co_return answer({}, "done");
+        if (transport) co_return Error(Code::Busy, "too many");
+        RetryAfter after{retry_ms};
+        co_return answer(Code::Busy, wire::encode(after));
+    }
+    static Message answer(Error error, std::string body) {
+        GroupReply reply{Age{kHour}, std::move(error), {std::move(body)}};
+        Message m;
+        m.kind = Kind::kGroup;
+        m.body = wire::encode(reply);
+        return m;
+    }
+    std::vector<Address> membersOf(GroupId) override { return {Address{"a:1"}, Address{"b:1"}}; }
+    Address addressOf(ServerId) override { return {}; }
+    int busy = 1;
+    bool transport = false;
+    u32 retry_ms = 40;
+    std::vector<RequestId> ids;
+};
+
+TEST(GroupCaller, ComesAgainUnderTheSameIdWhenABusyServerSaidSo) {
+    auto ring = Ring::makeOrExit();
+    BusyFirst other;
+    GroupCaller caller(*ring, other, other, ClientId{1}, Random(1));
+    const u64 before = ring->now().value;
+    auto reply = runBlocking(*ring, caller.run(groupOf(ShardId{0}), "x", true));
+    ASSERT_TRUE(reply) << reply.error().message();
+    EXPECT_EQ("done", *reply);
+    ASSERT_EQ(2u, other.ids.size());
+    EXPECT_EQ(other.ids[0], other.ids[1]);
+    EXPECT_GE(ring->now().value - before, 40 * kMillisecond);
+}
+
+TEST(GroupCaller, NeverTakesBusyForAnUnknownOutcome) {
+    auto ring = Ring::makeOrExit();
+    for (const bool transport : {false, true}) {
+        BusyFirst other;
+        other.busy = 1000;
+        other.transport = transport;
+        other.retry_ms = 5;
+        GroupCaller caller(*ring, other, other, ClientId{1}, Random(1), CallerLimits{.total_ns = 50 * kMillisecond});
+        EXPECT_EQ(Code::Unavailable, runBlocking(*ring, caller.run(groupOf(ShardId{0}), "x", true)).code());
+        EXPECT_GE(other.ids.size(), 2u);
+    }
+}
+
 TEST(GroupCaller, RefusesWhatItCannotEncode) {
     auto ring = Ring::makeOrExit();
     Refusing other;
