@@ -80,10 +80,17 @@ bool takeRecords(const Write& w, u64 segment, Scan& scan, std::map<GroupId, u64>
 
 } // namespace
 
+std::size_t writeBytes(const std::vector<RecordToWrite>& records) {
+    std::size_t bytes = kWriteHeader;
+    for (const auto& r : records) bytes += upTo(kRecordHeader + r.payload.size(), 8);
+    return bytes;
+}
+
+std::size_t pagesFor(std::size_t bytes) { return upTo(bytes, kLogPage); }
+
 std::string layOutWrite(u64 log, u64 segment, u64 number, u64 synced, bool recovered, const std::vector<RecordToWrite>& records) {
-    std::size_t length = 0;
-    for (const auto& r : records) length += upTo(kRecordHeader + r.payload.size(), 8);
-    std::string out(upTo(kWriteHeader + length, kLogPage), '\0');
+    const std::size_t length = writeBytes(records) - kWriteHeader;
+    std::string out(pagesFor(kWriteHeader + length), '\0');
     char* p = out.data() + kWriteHeader;
     for (const auto& r : records) {
         RecordHeader h;

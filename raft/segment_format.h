@@ -52,6 +52,9 @@ struct RecordToWrite {
     std::string payload;
 };
 
+// Of a write with these, with its header, without the zeros behind; and of the whole pages that so much takes.
+std::size_t writeBytes(const std::vector<RecordToWrite>& records);
+std::size_t pagesFor(std::size_t bytes);
 // Whole pages, ready to be written.
 std::string layOutWrite(u64 log, u64 segment, u64 number, u64 synced, bool recovered, const std::vector<RecordToWrite>& records);
 

@@ -103,7 +103,6 @@ Result<std::unique_ptr<SegmentLog>> SegmentLog::open(Ring& ring, Offload& offloa
         if (name.ends_with(".new")) ::unlink(entry.path().c_str()); // was never finished
         else if (name.starts_with("segment-")) numbers.push_back(std::strtoull(name.c_str() + 8, nullptr, 10));
     }
-    std::sort(numbers.begin(), numbers.end());
     std::vector<std::unique_ptr<Mapped>> maps;
     std::vector<SegmentBytes> segments;
     for (u64 number : numbers) {
@@ -126,36 +125,27 @@ Result<std::unique_ptr<SegmentLog>> SegmentLog::open(Ring& ring, Offload& offloa
         segments.push_back({number, {static_cast<const char*>(m->at), m->size}});
         maps.push_back(std::move(m));
     }
-    // Laid out, and never written to: the last ones only. They go, so that nothing but writes stands in front of a write.
-    std::vector<u64> empty;
-    auto unwritten = [](const SegmentBytes& s) { return s.bytes.find_first_not_of('\0') == std::string_view::npos; };
-    while (!segments.empty() && unwritten(segments.back())) {
-        empty.push_back(segments.back().number);
-        segments.pop_back();
-    }
-    const Scan scan = scanLog(options.log_id, segments);
+    const SegmentRecovery found = recoverSegments(options.log_id, segments);
+    const Scan& scan = found.scan;
     for (const Record& record : scan.records) visit(record);
     log->trouble_ = scan.trouble;
     log->suspects_ = scan.suspect;
-    log->running_ = scan.running;
-    log->closed_.insert(numbers.begin(), numbers.end());
-    if (!scan.corrupt) log->drop(empty);
-    log->lastWrite_ = log->durable_ = log->marked_ = scan.last_write;
-    const u64 next = numbers.empty() ? 1 : numbers.back() + 1;
+    log->writer_.startAfter(found);
+    if (!scan.corrupt) log->drop(found.unwritten);
+    const u64 next = found.next;
     if (!scan.corrupt) {
         auto made = log->makeSegment(log->pathOf(next));
         if (!made && made.code() == Code::NoSpace) {
             // Nothing is appended to old ones any more: what they have behind their last record is room.
-            for (const SegmentBytes& s : segments) giveBackTail(log->pathOf(s.number), s.bytes);
+            for (const SegmentBytes& s : segments)
+                if (log->writer_.closed().contains(s.number)) giveBackTail(log->pathOf(s.number), s.bytes);
             made = log->makeSegment(log->pathOf(next));
         }
         if (!made && made.code() != Code::NoSpace) return made.error();
         if (made) {
             log->fd_ = *made;
-            log->segment_ = next;
+            log->writer_.openSegment(next);
         } else { // the first append waits for room
-            log->segment_ = next - 1;
-            log->at_ = log->options_.segment_bytes;
             log->cramped_ = true;
             log::error("log has no room for a first segment why=\"{}\"", made.error().message());
             log->tasks_.spawn(log->prepareNext());
@@ -174,7 +164,7 @@ SegmentLog::~SegmentLog() {
 
 Task<> SegmentLog::prepareNext() {
     preparing_ = true;
-    const std::string path = pathOf(segment_ + 1);
+    const std::string path = pathOf(writer_.segment() + 1);
     while (!closing_ && nextFd_ < 0) {
         Result<int> made = 0;
         auto job = offload_.run([&] { made = makeSegment(path); });
@@ -213,31 +203,17 @@ Task<Result<>> SegmentLog::nextSegment() {
         (void)co_await ready;
     }
     if (nextFd_ < 0) co_return Error(Code::NoSpace, "the log in " + dir_ + " cannot grow");
-    if (fd_ >= 0) {
-        closed_.insert(segment_);
-        retired_.push_back(fd_);
-    }
+    if (fd_ >= 0) retired_.push_back(fd_);
     fd_ = nextFd_;
     nextFd_ = -1;
-    segment_++;
-    at_ = 0;
+    writer_.openSegment(writer_.segment() + 1);
     co_return Ok{};
 }
 
-void SegmentLog::finished(u64 number) {
-    done_.insert(number);
-    while (!done_.empty() && *done_.begin() == durable_ + 1) {
-        durable_++;
-        done_.erase(done_.begin());
-    }
-    changed_.pulse();
-}
-
-Task<Result<>> SegmentLog::write(std::string pages, u64 number) {
-    Buffer aligned = Buffer::copyOf(pages);
+Task<Result<>> SegmentLog::write(SegmentWriter::Laid laid) {
+    Buffer aligned = Buffer::copyOf(laid.pages);
     const int fd = fd_;
-    const u64 at = at_;
-    at_ += pages.size();
+    const u64 at = laid.at, number = laid.number;
     underWay_++;
     laying_.release();
     Operation op = ring_.writeThrough(fd, aligned.data(), aligned.size(), at);
@@ -249,12 +225,13 @@ Task<Result<>> SegmentLog::write(std::string pages, u64 number) {
         const Error why = op.result() < 0 ? kernelError(op.result(), "write") : kernelError(-ENOSPC, "short write");
         co_return why;
     }
-    finished(number);
-    while (durable_ < number && !failed_) {
+    writer_.finished(number);
+    changed_.pulse();
+    while (writer_.durable() < number && !failed_) {
         auto earlier = changed_.wait();
         (void)co_await earlier;
     }
-    if (durable_ < number) co_return Error(Code::Io, "an earlier write of the log failed");
+    if (writer_.durable() < number) co_return Error(Code::Io, "an earlier write of the log failed");
     if (underWay_ == 0) {
         for (int old : retired_) ::close(old);
         retired_.clear();
@@ -269,68 +246,46 @@ Task<Result<>> SegmentLog::append(std::vector<RecordToWrite> records) {
         laying_.release();
         co_return Error(Code::Io, trouble_.empty() ? "the log failed earlier" : trouble_);
     }
-    for (auto& r : records) r.running = ++running_[r.group];
-    const u64 number = lastWrite_ + 1;
-    std::vector<RecordToWrite> with_state;
-    auto lay = [&](bool begins) {
-        with_state.clear();
-        if (begins)
-            for (const auto& [group, running] : running_) {
-                u64 before = running;
-                for (const auto& r : records)
-                    if (r.group == group) before--;
-                if (before > 0)
-                    with_state.push_back(
-                        {RecordKind::kState, group, before, options_.state ? options_.state(group) : std::string()});
-            }
-        for (auto& r : records) with_state.push_back(r);
-        return layOutWrite(options_.log_id, segment_, number, durable_, begins && first_, with_state);
-    };
-    std::string pages = lay(at_ == 0);
-    if (at_ + pages.size() > options_.segment_bytes) {
-        if (pages.size() > options_.segment_bytes / 2) {
-            for (auto& r : records) running_[r.group]--;
-            laying_.release();
-            co_return Error(Code::TooLarge, "one write of the log is larger than half a segment");
-        }
+    SegmentWriter::Laid laid;
+    auto fit = writer_.lay(records, laid);
+    if (fit == SegmentWriter::Fit::kNextSegment) {
         auto next = co_await nextSegment();
         if (!next) {
-            for (auto& r : records) running_[r.group]--;
             laying_.release();
             co_return next.error();
         }
-        pages = lay(true);
+        fit = writer_.lay(records, laid);
     }
-    first_ = false;
-    lastWrite_ = number;
-    if (at_ == 0) beganAt_ = number;
-    if (nextFd_ < 0 && !preparing_ && at_ > options_.segment_bytes / 4) tasks_.spawn(prepareNext());
-    auto done = co_await write(std::move(pages), number);
+    if (fit != SegmentWriter::Fit::kHere) {
+        laying_.release();
+        co_return Error(Code::TooLarge, "one write of the log is larger than half a segment");
+    }
+    if (nextFd_ < 0 && !preparing_ && writer_.nextDue()) tasks_.spawn(prepareNext());
+    auto done = co_await write(std::move(laid));
     co_return done;
 }
 
 Task<Result<>> SegmentLog::markSynced() {
     if (!wantsMark() || failed_) co_return Ok{};
-    const u64 up_to = durable_;
+    const u64 up_to = writer_.durable();
     std::vector<RecordToWrite> nothing;
     auto done = co_await append(std::move(nothing));
-    // The mark itself needs no mark: nothing is in it.
-    if (done) marked_ = std::max(marked_, up_to + 1);
+    if (done) writer_.marked(up_to);
     co_return done;
 }
 
 Task<Result<>> SegmentLog::begin() {
-    if (fd_ >= 0 && at_ != 0 && durable_ >= beganAt_) co_return Ok{};
+    if (writer_.begun()) co_return Ok{};
     std::vector<RecordToWrite> nothing;
     auto done = co_await append(std::move(nothing));
     co_return done;
 }
 
-std::vector<u64> SegmentLog::closedSegments() const { return {closed_.begin(), closed_.end()}; }
+std::vector<u64> SegmentLog::closedSegments() const { return {writer_.closed().begin(), writer_.closed().end()}; }
 
 void SegmentLog::drop(const std::vector<u64>& segments) {
     for (u64 s : segments) {
-        if (!closed_.erase(s)) continue;
+        if (!writer_.drop(s)) continue;
         // Where there is no room, its blocks are those of the next one.
         if (cramped_ && ::access(sparePath().c_str(), F_OK) != 0 && std::rename(pathOf(s).c_str(), sparePath().c_str()) == 0)
             continue;

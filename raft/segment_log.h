@@ -24,7 +24,7 @@
 #include "core/async/ring.h"
 #include "core/async/sync.h"
 #include "core/base/result.h"
-#include "raft/segment_format.h"
+#include "raft/segment_writer.h"
 
 namespace skua::raft {
 
@@ -56,29 +56,32 @@ public:
     Task<Result<>> append(std::vector<RecordToWrite> records);
     // A mark of what is synced, if nothing was appended since the last write; 100 ms after the last append.
     Task<Result<>> markSynced();
-    bool wantsMark() const { return marked_ < durable_ && underWay_ == 0; }
+    bool wantsMark() const { return writer_.wantsMark() && underWay_ == 0; }
 
     // No room for another segment. full(): nor is there much left of this one; give it nothing more.
     bool cramped() const { return cramped_; }
-    bool full() const { return cramped_ && nextFd_ < 0 && at_ > options_.segment_bytes / 8 * 5; }
+    bool full() const { return cramped_ && nextFd_ < 0 && writer_.nearlyFull(); }
 
     // Segments that nothing is appended to any more; may be dropped once all their entries' rows are flushed.
     std::vector<u64> closedSegments() const;
     // The segment that is written now begins with every group's vote, durably: the closed ones may go, as far as that goes.
     Task<Result<>> begin();
     void drop(const std::vector<u64>& segments);
-    u64 bytes() const { return (closed_.size() + 1) * options_.segment_bytes; }
+    u64 bytes() const { return (writer_.closed().size() + 1) * options_.segment_bytes; }
 
 private:
     SegmentLog(Ring& ring, Offload& offload, std::string dir, SegmentLogOptions options)
-        : ring_(ring), offload_(offload), dir_(std::move(dir)), options_(options) {}
+        : ring_(ring),
+          offload_(offload),
+          dir_(std::move(dir)),
+          options_(std::move(options)),
+          writer_(options_.log_id, options_.segment_bytes, options_.state) {}
     std::string pathOf(u64 segment) const;
     std::string sparePath() const { return dir_ + "/spare.new"; }
     Result<int> makeSegment(const std::string& path) const; // blocking: laid out, synced, open; the fd
     Task<Result<>> nextSegment();
     Task<> prepareNext();
-    Task<Result<>> write(std::string pages, u64 number);
-    void finished(u64 number);
+    Task<Result<>> write(SegmentWriter::Laid laid);
 
     Ring& ring_;
     Offload& offload_;
@@ -86,15 +89,11 @@ private:
     SegmentLogOptions options_;
     std::string trouble_;
     std::set<GroupId> suspects_;
-    std::map<GroupId, u64> running_;
-    u64 beganAt_ = 0; // the first write of this segment
-    std::set<u64> closed_;
-    u64 segment_ = 0, at_ = 0; // the current file, and where the next write goes
+    SegmentWriter writer_;
     int fd_ = -1, nextFd_ = -1;
-    bool preparing_ = false, failed_ = false, first_ = true, cramped_ = false, closing_ = false;
+    bool preparing_ = false, failed_ = false, cramped_ = false, closing_ = false;
     std::vector<int> retired_; // fds that writes may still be under way on
-    u64 lastWrite_ = 0, durable_ = 0, marked_ = 0, underWay_ = 0;
-    std::set<u64> done_;              // above durable_
+    u64 underWay_ = 0;
     Monotonic said_;                  // that there is no room
     Event changed_, prepared_, room_; // room_: a segment was dropped
     Semaphore laying_{1};             // one at a time takes its place in the log
