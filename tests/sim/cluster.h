@@ -83,6 +83,7 @@ struct Cluster {
     const u32 replicas;
     const u64 pace;
     const std::size_t keep_bytes, keep_total_bytes, part_bytes;
+    u64 segment_bytes = 256u << 10;
     bool slow = false; // night
     const bool drifting;
     registry::RegistryConfig config;

@@ -46,10 +46,11 @@ void Cluster::mend(Machine& m) {
 void Cluster::flipOne() {
     Machine& m = *machines[world.random.below(machines.size())];
     if (replicas == 1 || !m.up() || !mended() || m.log.empty()) return;
-    world.count("fault flipped byte in a log");
     fell(m);
-    m.damaged = 1 + world.random.below(m.log.size());
-    world.tell("{} has damage in its log record={} of={}", m.name, m.damaged, m.log.size());
+    const auto flip = m.log.flip(world);
+    if (!flip) return;
+    world.count("fault flipped byte in a log");
+    world.tell("{} has damage in its log segment={} at={}", m.name, flip->segment, flip->at);
 }
 
 bool Cluster::hasRows(const Machine& m, GroupId group) const {

@@ -26,73 +26,7 @@ net::CallerLimits limitsOf(u64 total_ns) {
     return limits;
 }
 
-raft::Entry entryOf(World& world, const std::string& bytes) {
-    raft::Entry entry;
-    if (!wire::decodeRow(bytes, entry)) world.fail("an entry of the log does not decode");
-    return entry;
-}
-
 } // namespace
-
-// --- the machine -----------------------------------------------------------------------------------------
-
-void Machine::start() {
-    if (life || broken != Broken::kNo || room == Room::kNone) return;
-    World& world = cluster.world;
-    lives++;
-    // A process that starts again may be found elsewhere; the registry's address is in everybody's configuration.
-    if (address.empty() || (role != registry::ServerRole::kRegistry && world.random.oneIn(2))) {
-        if (!address.empty()) world.count("fault address changed");
-        address = name + ":" + std::to_string(lives);
-    }
-    const bool drifts = cluster.drifting;
-    const i64 rate = drifts ? static_cast<i64>(world.random.below(200'001)) - 100'000 : 0;
-    const i64 offset = drifts ? static_cast<i64>(world.random.below(60 * kSecond)) - static_cast<i64>(30 * kSecond) : 0;
-    world.tell("{} starts life={} address={} entries={} rate_ppm={}", name, lives, address, log.size(), rate);
-    life = std::make_shared<Host>(*this, rate, offset);
-    life->begin();
-}
-
-void Machine::crash() {
-    if (!life) return;
-    auto host = std::move(life);
-    life.reset();
-    host->die();
-    if (!kv.size()) return;
-    kv.crash();
-    if (cluster.bugs.forget_answers) {
-        store::Batch gone;
-        for (const auto& [key, value] : kv.rows())
-            if (key.size() > 4 && key[4] == '\x02') gone.emplace(key, std::nullopt);
-        (void)kv.write(gone);
-        (void)kv.flush();
-    }
-}
-
-void Machine::wipe() {
-    cluster.world.tell("{} loses its folder", name);
-    kv = store::KvMemory();
-    log.clear();
-    disk = {};
-    broken = Broken::kNo;
-    room = Room::kPlenty;
-    damaged = 0;
-    store = cluster.world.random.next() | 1;
-    wiped++;
-}
-
-void Machine::loseRows(GroupId group) {
-    cluster.world.tell("{} loses rows of group {}", name, group.value);
-    const std::string prefix = raft::prefixOf(group);
-    store::Batch gone;
-    kv.scan(prefix, wire::afterPrefix(prefix), [&](std::string_view key, std::string_view) {
-        if (key.substr(prefix.size()) != "\x01" && cluster.world.random.oneIn(2)) gone.emplace(key, std::nullopt);
-        return true;
-    });
-    gone.insert_or_assign(prefix + "\x05", wire::encode(raft::Installing{1}));
-    (void)kv.write(gone);
-    (void)kv.flush();
-}
 
 // --- one life ----------------------------------------------------------------------------------------------
 
@@ -107,6 +41,19 @@ Host::Host(Machine& machine, i64 rate_ppm, i64 wall_offset)
                  limitsOf(kMinute)) {}
 
 Host::~Host() { CHECK(tasks_.running() == 0); }
+
+std::string Host::readLog() {
+    std::vector<raft::RecordToWrite> found;
+    auto trouble = machine_.log.recover(
+        machine_.store, machine_.cluster.segment_bytes, [this](GroupId g) { return server_->voteRow(g); },
+        [&](const raft::Record& r) {
+            server_->recover(r.kind, r.group, r.payload);
+            found.push_back({r.kind, r.group, r.running, std::string(r.payload)});
+        });
+    if (trouble.empty())
+        for (const auto& record : found) machine_.disk.wrote(record);
+    return trouble;
+}
 
 std::unique_ptr<raft::Server> Host::makeServer() {
     Cluster& cluster = machine_.cluster;
@@ -139,16 +86,15 @@ std::unique_ptr<raft::Server> Host::makeServer() {
 void Host::begin() {
     Cluster& cluster = machine_.cluster;
     server_ = makeServer();
-    if (machine_.damaged != 0) { // as raft/shell.cc has it
-        for (std::size_t i = 0; i + 1 < machine_.damaged; i++)
-            server_->recover(machine_.log[i].kind, machine_.log[i].group, machine_.log[i].payload);
+    if (const std::string trouble = readLog(); !trouble.empty()) { // as raft/shell.cc has it
+        world_.tell("{} has a damaged log: {}", machine_.name, trouble);
         server_->discover();
         world_.count(server_->othersHaveAll() ? "damaged log set aside" : "damaged log, emptied by a human");
         server_.reset();
         machine_.wipe();
         server_ = makeServer();
+        (void)readLog();
     }
-    for (const auto& r : machine_.log) server_->recover(r.kind, r.group, r.payload);
     server_->begin(now(), effects_);
     rowsAreDurable();
     cluster.network.join(machine_.address, machine_.node, *this);
@@ -166,11 +112,8 @@ void Host::die() {
     dead_ = true;
     world_.tell("{} dies unsynced={}", machine_.name, writing_.size());
     machine_.cluster.network.leave(machine_.address);
-    // A first part of what was on its way to the disk may have got there.
-    const u64 survive = writing_.empty() ? 0 : world_.random.below(writing_.size() + 1);
-    for (u64 i = 0; i < survive; i++)
-        for (auto& entry : writing_[i].entries) machine_.wrote(std::move(entry));
-    if (survive < writing_.size()) world_.count("fault unsynced log writes lost");
+    if (!writing_.empty()) world_.count("fault crash with log writes under way");
+    machine_.log.crash(world_);
     writing_.clear();
     answers_.clear();
     server_.reset();
@@ -259,9 +202,7 @@ void Host::carryOut() {
         }
         for (const auto& r : due.log)
             if (r.kind == raft::RecordKind::kVote) machine_.cluster.voted(machine_, takes);
-        writing_.push_back({due.write, std::move(due.log)});
-        diskFree_ = std::max(diskFree_, world_.now()) + takes;
-        later(diskFree_, [](Host& host) { host.writeDone(); });
+        writeLog(due.write, std::move(due.log), takes);
     }
     if (server_->behind() || !rows_->settled())
         later(world_.now() + 20 * kMicrosecond, [](Host& host) {
@@ -329,10 +270,20 @@ void Host::post(const raft::Effects::Frame& frame) {
     transport_.post(addressOf(frame.to), message, asks ? cluster.lateVote() : offers ? cluster.lateOffer() : 0);
 }
 
+void Host::writeLog(u64 number, std::vector<raft::RecordToWrite> records, u64 takes) {
+    machine_.log.write(world_, records);
+    writing_.push_back({number, std::move(records)});
+    lastWrote_ = world_.now();
+    diskFree_ = std::max(diskFree_, world_.now()) + takes;
+    later(diskFree_, [](Host& host) { host.writeDone(); });
+}
+
 void Host::writeDone() {
     Writing w = std::move(writing_.front());
     writing_.pop_front();
-    for (auto& entry : w.entries) machine_.wrote(std::move(entry));
+    machine_.log.landed();
+    for (const auto& entry : w.entries) machine_.disk.wrote(entry);
+    if (w.number == 0) return;
     server_->durable(now(), w.number, effects_);
     *replays_ = false;
     noteLeads();
@@ -382,12 +333,16 @@ void Host::tick() {
     later(world_.now() + next, [](Host& host) {
         host.server_->tick(host.now(), host.effects_);
         host.noteLeads();
+        Machine& m = host.machine_;
+        if (m.log.wantsMark() && m.room != Machine::Room::kNone && m.broken == Machine::Broken::kNo &&
+            host.world_.now() >= host.lastWrote_ + 50 * kMillisecond)
+            host.writeLog(0, {}, 300 * kMicrosecond);
         host.carryOut();
         host.tick();
     });
 }
 
-// From time to time all rows are flushed, and the log loses a first part that is in them.
+// From time to time all rows are flushed, and the log loses the segments that are in them.
 void Host::flushRows() {
     const u64 next = world_.random.between(kSecond, 20 * kSecond) * (world_.quiet ? 100 : 1);
     later(world_.now() + next, [](Host& host) {
@@ -396,29 +351,29 @@ void Host::flushRows() {
             host.world_.fail(host.machine_.name + " is in trouble");
         if (host.server_->anyTrouble()) return; // the log has what the rows have not
         if (!host.settle()) return;
-        const auto applied = host.server_->appliedIndexes();
         Machine& m = host.machine_;
         m.cluster.witness.compare(host.world_, *host.server_, m.kv, host.compared_);
-        if (!m.cluster.bugs.cut_early && !m.kv.flush()) return;
-        if (m.log.empty()) return;
-        std::size_t gone = 0;
-        for (const u64 most = host.world_.random.below(m.log.size() + 1); gone < most; gone++) {
-            if (m.log[gone].kind == raft::RecordKind::kBase) {
-                raft::LogBase base;
-                auto at = applied.find(m.log[gone].group);
-                if (!wire::decodeRow(m.log[gone].payload, base) || at == applied.end() || base.index > at->second) break;
-            }
-            if (m.log[gone].kind != raft::RecordKind::kEntry) continue; // a vote: said again below
-            const raft::Entry entry = entryOf(host.world_, m.log[gone].payload);
-            auto at = applied.find(entry.group);
-            if (at == applied.end() || entry.index > at->second) break;
-        }
-        m.log.erase(m.log.begin(), m.log.begin() + static_cast<std::ptrdiff_t>(gone));
-        // As a new segment begins: no vote is forgotten with the old ones.
-        for (const auto& [group, _] : applied)
-            m.log.insert(m.log.begin(), {raft::RecordKind::kState, group, 0, host.server_->voteRow(group)}),
-                m.disk.wrote(m.log.front());
+        host.dropSegments({m.log.closed(), host.server_->lastWrite(), {}, false, 25});
     });
+}
+
+// As raft/shell.cc's flushes(): what closed segments hold is durable, then applied, then flushed; then the segment that is
+// written now has every vote, durably; then they go. What is not ready for long waits for the next time.
+void Host::dropSegments(Dropping d) {
+    Machine& m = machine_;
+    if (d.closed.empty() || server_->anyTrouble() || m.broken != Machine::Broken::kNo) return;
+    if (!d.held && server_->durableWrite() >= d.up_to) d.held = server_->durableIndexes();
+    if (d.held && !d.flushed && server_->applied(*d.held) && settle()) {
+        if (!m.cluster.bugs.cut_early && !m.kv.flush()) return;
+        d.flushed = true;
+        if (!m.log.begun() && m.room != Machine::Room::kNone) writeLog(0, {}, 300 * kMicrosecond);
+    }
+    if (d.flushed && m.log.begun()) {
+        world_.count("log segments dropped");
+        return m.log.drop(d.closed);
+    }
+    if (--d.tries > 0)
+        later(world_.now() + 20 * kMillisecond, [d = std::move(d)](Host& host) mutable { host.dropSegments(std::move(d)); });
 }
 
 Task<> Host::call(GroupId group, GroupId to, std::string body, u64 token) {

@@ -3,7 +3,7 @@
 // raft/shell.h:
 //
 //   flush() ─► write n, durable after a while, in order ─► durable(n) ─► answers leave
-//   crash: writes that are not durable are gone (or a first part of them is there), rows go back to their
+//   crash: writes that are not durable are gone, or there, or torn (log_disk.h), rows go back to their
 //          last flush; the next life replays the log over them
 //
 // A dead Host stays until its tasks have ended; it touches nothing any more.
@@ -16,6 +16,7 @@
 #include "core/store/row_buffer.h"
 #include "raft/directory.h"
 #include "raft/server.h"
+#include "tests/sim/log_disk.h"
 #include "tests/sim/network.h"
 #include "tests/sim/promises.h"
 #include "tests/sim/witness.h"
@@ -45,10 +46,6 @@ public:
     void wipe();                  // while it is down: it comes back with an empty folder, which is another store
     void loseRows(GroupId group); // while it is down: as if a snapshot of them had been half installed
     bool up() const { return life != nullptr; }
-    void wrote(raft::RecordToWrite record) {
-        disk.wrote(record);
-        log.push_back(std::move(record));
-    }
 
     Cluster& cluster;
     const u32 node;
@@ -62,10 +59,9 @@ public:
     // On its disk. With none rows wait, and so does the log.
     enum class Room : u8 { kPlenty, kLittle, kNone };
     Room room = Room::kPlenty;
-    std::size_t damaged = 0; // so much of the log, from its beginning, reaches a record that is damaged
     store::KvMemory kv;
-    std::vector<raft::RecordToWrite> log; // durable records, in order
-    Disk disk;                            // what they say, also of those that are gone
+    LogDisk log;
+    Disk disk; // what its records say, also of those that are gone
     std::shared_ptr<Host> life;
     std::string address;
     u32 lives = 0;
@@ -87,7 +83,7 @@ public:
 
 private:
     struct Writing {
-        u64 number = 0;
+        u64 number = 0; // 0: none of the server's, a mark
         std::vector<raft::RecordToWrite> entries;
     };
     // Then, if it lives and is not stopped.
@@ -98,7 +94,17 @@ private:
     void end(const char* why); // of this process, by itself
     void carryOut();
     void post(const raft::Effects::Frame& frame);
+    void writeLog(u64 number, std::vector<raft::RecordToWrite> records, u64 takes);
     void writeDone();
+    std::string readLog();
+    struct Dropping {
+        std::vector<u64> closed;
+        u64 up_to = 0;
+        std::optional<std::map<GroupId, Index>> held; // by them, once that is durable
+        bool flushed = false;
+        int tries = 0; // left
+    };
+    void dropSegments(Dropping d);
     void flushFor(u64 number);
     void rowsAreDurable();
     net::Address addressOf(ServerId server);
@@ -125,6 +131,7 @@ private:
     std::map<GroupId, Index> seen_, compared_; // by the witness
     Promises::Seen promised_;
     std::deque<Writing> writing_;
+    u64 lastWrote_ = 0;
     u64 diskFree_ = 0; // when the disk is done with what it has
     u64 lastToken_ = 0;
     bool turn_ = false, dead_ = false;

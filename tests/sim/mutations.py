@@ -32,6 +32,8 @@ MUTATIONS = [
     ("install an older snapshot", [(GROUP, "if (s.base.index <= commit_ && !(needsRows_ && s.base.index >= handedOut_)) {", "if (false) {"),
                                    (GROUP, "if (base.index <= commit_ && base.index < log_.base().index) return;", ""), (GROUP, "if (base.index <= commit_ || leads()) return;", "if (leads()) return;")], "group_lead_test:GroupTest.AnOlderSnapshotIsRefused"),
     ("apply twice after a restart", [(GROUP, "handedOut_(rows.index),", "handedOut_(log_.has(rows.index) ? Index{rows.index.value - 1} : rows.index),")], None),
+    ("take corruption for a tear", [("raft/segment_format.cc", "if (expected > scan.synced) break; // never", "break; // never")], None),
+    ("a dropped segment forgets votes", [("raft/segment_writer.cc", "state_ ? state_(group) : std::string()", "std::string()")], None),
     ("drop an entry's lock early", [("cdc/ops/rename.cc", "case 2: if (!changesParent(t, op)) return Skip{};", "case 2: if (!changesParent(t, op)) return unlockEntry(op.to_dir, op.to_name);")], None),
     ("two directory moves at once", [("cdc/state.cc", "if (moveHolder(r) != id) {", "if (false) {")], "cdc_test:CoordinatorTest.DirectoriesAreMovedOneAtATime"),
     ("erase while the reservation lives", [("shard/contents_blocks.cc", "b.reservation.value > last || Reservations::has(r.rows, {b.reservation})", "b.reservation.value > last")], "shard_content_test:ShardContent.FateIsKeepWhileTheReservationLives"),
