@@ -121,7 +121,7 @@ void Coordinator::apply(store::Transaction& t, raft::Time now, const raft::Comma
             PROBE("a transaction waits for another's name");
             waiting_++;
         }
-        touched_.insert(id);
+        touch(id);
         return; // no answer yet: pending
     }
     if (!c.own) {
@@ -146,7 +146,7 @@ void Coordinator::apply(store::Transaction& t, raft::Time now, const raft::Comma
     out.answer = raft::Answer{};
     auto row = Txns::get(t, {id});
     if (!row || row->step != step || !row->started) return;
-    touched_.insert(id);
+    touch(id);
     took(*row, error, reply, now);
     const Due next = due(*row);
     if (next.what == Due::What::kWalk && !row->wants_move) {
@@ -174,7 +174,7 @@ void Coordinator::apply(store::Transaction& t, raft::Time now, const raft::Comma
             Metas::put(t, {}, meta);
             meta.mover = moveHolder(t);
             Metas::put(t, {}, meta);
-            touched_.insert(meta.mover);
+            touch(meta.mover);
         }
     }
     for (const auto& name : names) { // who waited for these names
@@ -188,7 +188,7 @@ void Coordinator::apply(store::Transaction& t, raft::Time now, const raft::Comma
         other->started = true;
         if (waiting_ > 0) waiting_--;
         Txns::put(t, {waiting}, *other);
-        touched_.insert(waiting);
+        touch(waiting);
     }
 }
 
@@ -229,7 +229,7 @@ void Coordinator::drive(const store::Reader& r, raft::Time now, TxnId id, raft::
     if (!row->started) return;
     if (auto f = flights_.find(id); f != flights_.end() && f->second.step == row->step) return; // under way
     if (now.age < row->not_before) {
-        touched_.insert(id); // look again at the next tick
+        touch(id); // look again at the next tick
         return;
     }
     const Due next = due(*row);

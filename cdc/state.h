@@ -59,6 +59,10 @@ private:
     TxnId lowestUnfinished(const store::Reader& r);
     TxnId moveHolder(const store::Reader& r) const;
 
+    // Who follows looks at nothing: all_ is set for when it leads.
+    void touch(TxnId id) {
+        if (!all_) touched_.insert(id);
+    }
     std::set<TxnId> touched_; // to look at in the next lead(); all rows after a change of leader
     std::map<TxnId, Flight> flights_;
     std::map<u64, Call> calls_; // by token

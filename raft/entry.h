@@ -45,8 +45,9 @@ struct Applied {
     std::vector<Member> members;
     Bytes config; // Format's, to tell a repeat from another one
     std::vector<Member> learners;
-    Index configuration; // of the entry that made the members so
-    FIELDS(index, term, wall, age, cluster, members, config, learners, configuration)
+    Index configuration;       // of the entry that made the members so
+    std::vector<u64> shut_out; // stores of a past that the group has left (skua admin recover-group)
+    FIELDS(index, term, wall, age, cluster, members, config, learners, configuration, shut_out)
 };
 using AppliedRow = store::Table<'\x01', OnlyKey, Applied>;
 // There while rows of a snapshot are written over what was there: they are nobody's. Never sent.

@@ -90,7 +90,9 @@ struct SnapshotEnded {
 struct RowsLost {};
 // A human's word that the majority is gone for good: this voter is the group from here on. What the others have that it
 // has not is lost, and none of them may ever come back with what it has.
-struct Recover {};
+struct Recover {
+    bool check = false; // only: would it be refused?
+};
 
 using Input = std::variant<Tick, EndTurn, Received, Durable, RowsApplied, Propose, Touch, ChangeMembers, Transfer, MayLead,
                            ReadIndex, MakeGroup, Renewed, LeaderHeard, Speak, SnapshotOffered, SnapshotInstalled, SnapshotEnded,

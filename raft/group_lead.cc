@@ -6,7 +6,8 @@
 namespace skua::raft {
 
 namespace {
-constexpr u64 kPromoteLag = 1000;         // entries that a learner may be behind when it becomes a voter
+constexpr u64 kPromoteLag = 1000; // entries that a learner may be behind when it becomes a voter
+constexpr u64 kRecoverTerms = 1u << 20;
 constexpr std::size_t kMaxReads = 65'536; // waiting for a majority to confirm the leader
 } // namespace
 
@@ -367,21 +368,25 @@ void Group::on(ChangeMembers&& c) {
     syncPeers();
 }
 
-void Group::on(Recover&&) {
+void Group::on(Recover&& r) {
     if (leads()) return refuse(Code::Exists, "it leads the group: a majority is there");
     if (promised()) return refuse(Code::Busy, "a leader was heard just now, or it has only started");
     if (needsRows_) return refuse(Code::Unavailable, "its rows are not whole: keep another member");
     if (!members().votes(options_.self)) return refuse(Code::Invalid, "it is no voter of the group");
-    if (term_.value >= kMaxCount) return refuse(Code::Invalid, "its term cannot grow");
+    if (term_.value >= kMaxCount - kRecoverTerms) return refuse(Code::Invalid, "its term cannot grow");
+    if (r.check) return;
     PROBE("a member goes on alone, by a human's word");
     failReads();
-    term_.value++;
+    // Far beyond any term that the others may have begun unheard: no two entries have one index and one term.
+    term_.value += kRecoverTerms;
     vote_ = options_.self;
     saveVote();
     lead(true);
+    Members alone{{options_.self}, {}};
+    for (const auto& [id, _] : peers_) alone.shut_out.push_back(id.store);
     Entry e;
     e.kind = EntryKind::kMembers;
-    e.payload.value = wire::encode(Members{{options_.self}, {}});
+    e.payload.value = wire::encode(alone);
     appendOwn(std::move(e));
     syncPeers();
 }

@@ -41,7 +41,16 @@ std::optional<Members> membersOf(const LoggedEntry& logged) {
         members.voters = std::move(format.members);
     }
     if (!wellFormed(members)) return std::nullopt;
+    members.shut_out.clear(); // the server's business
     return members;
+}
+
+std::vector<u64> shutOutBy(const LoggedEntry& logged) {
+    Entry e;
+    Members members;
+    const bool fine = logged.kind == EntryKind::kMembers && wire::decodeRow(*logged.bytes, e);
+    if (!fine || !wire::decode(e.payload.value, members)) return {};
+    return members.shut_out;
 }
 
 // --- GroupLog ---------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ std::optional<LoggedEntry> readEntry(GroupId group, std::string bytes);
 LoggedEntry writeEntry(const Entry& entry);
 // Who is in the group from a kMembers or kFormat entry on; none if it says nothing (well-formed) of it.
 std::optional<Members> membersOf(const LoggedEntry& entry);
+std::vector<u64> shutOutBy(const LoggedEntry& entry); // a recovery's (Members::shut_out)
 
 class GroupLog {
 public:

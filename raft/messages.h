@@ -22,7 +22,9 @@ struct Member {
 // Who is in a group. A server that comes back with an empty or suspect store is a new member: its store id is.
 struct Members {
     std::vector<Member> voters, learners;
-    FIELDS(voters, learners)
+    // In the entry of a recovery only (Recover): the stores of the others, which may never come back with what they have.
+    std::vector<u64> shut_out = {};
+    FIELDS(voters, learners, shut_out)
 
     bool votes(const Member& m) const { return std::find(voters.begin(), voters.end(), m) != voters.end(); }
     bool learns(const Member& m) const { return std::find(learners.begin(), learners.end(), m) != learners.end(); }
@@ -50,7 +52,8 @@ struct GroupStatus {
     Index last, committed, applied, flushed;
     Age age;
     std::string trouble; // why it is down; empty: it is not
-    FIELDS(group, leading, term, last, committed, applied, flushed, age, trouble)
+    Term last_term;      // of the entry `last`
+    FIELDS(group, leading, term, last, committed, applied, flushed, age, trouble, last_term)
 };
 // Since the process started (raft/admission.h).
 struct RequestCounts {
@@ -98,7 +101,8 @@ struct MoveLeader {
 struct RecoverGroup {
     MESSAGE(5, RecoverGroup)
     GroupId group;
-    FIELDS(group)
+    bool check = false; // only: would it be refused?
+    FIELDS(group, check)
     using Reply = Done;
 };
 

@@ -23,6 +23,7 @@ Server::Replica* Server::replicaOf(GroupId id) {
     slot->machine = std::move(machine);
     slot->rows = std::make_unique<store::Prefixed>(kv_, prefixOf(id));
     if (auto applied = AppliedRow::get(*slot->rows, {})) slot->applied = *applied;
+    slot->shutOut.insert(slot->applied.shut_out.begin(), slot->applied.shut_out.end());
     return slot.get();
 }
 
@@ -176,6 +177,10 @@ bool Server::reopen(Moment now, Replica& g, const Member& told) {
     if (!g.past.join(rows, log)) {
         g.trouble = "its log begins behind its rows: what is between is lost";
         return false;
+    }
+    for (const LoggedEntry& entry : g.past.entries()) {
+        const std::vector<u64> stores = shutOutBy(entry);
+        g.shutOut.insert(stores.begin(), stores.end());
     }
     Member self = selfIn(log.members());
     if (self.server.value == 0) self = selfIn(log.base().members);
@@ -397,7 +402,13 @@ Error Server::recoverGroup(Moment now, const RecoverGroup& recover, Effects& out
     Replica* g = find(recover.group);
     if (!g || (!g->group && g->trouble.empty())) return {Code::Unavailable, "the group is not here"};
     if (!g->trouble.empty()) return {Code::Unavailable, "its copy is down: " + g->trouble};
-    return step(now, *g, Recover{}, out);
+    const Members others = g->group->members();
+    Error refused = step(now, *g, Recover{recover.check}, out);
+    if (refused.code != Code::Ok || recover.check) return refused;
+    for (const auto* list : {&others.voters, &others.learners})
+        for (const Member& m : *list)
+            if (m != g->group->self()) g->shutOut.insert(m.store); // at once, not only when it is applied
+    return {};
 }
 
 std::vector<GroupMembers> Server::ledMembers() const {
@@ -478,6 +489,7 @@ std::vector<GroupStatus> Server::status(Moment now) const {
             s.committed = g->group->committed();
         }
         s.age = timeOf(*g, now).age;
+        s.last_term = g->group ? g->group->log().lastTerm() : g->applied.term;
         s.trouble = g->trouble;
         all.push_back(std::move(s));
     }

@@ -213,9 +213,10 @@ private:
         u64 durable = 0;                      // of the group's writes
         std::vector<GroupEffects::Send> held; // for a write
         std::deque<Entry> unapplied;          // committed; the rows take nothing for want of room
-        bool mayLead = true;                  // as the group was told
-        Monotonic handedAt;                   // it was told to hand over
-        bool leading = false;                 // in term `led`: the machine was told
+        std::set<u64> shutOut; // stores that are not listened to: Applied::shut_out, and of entries not applied yet
+        bool mayLead = true;   // as the group was told
+        Monotonic handedAt;    // it was told to hand over
+        bool leading = false;  // in term `led`: the machine was told
         Term led;
         Monotonic appliedAt, ledAt;           // something happened; the machine's lead() was called
         bool touched = false, active = false; // rows have changed; EndTurn is due

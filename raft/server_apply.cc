@@ -187,6 +187,9 @@ bool Server::apply(Replica& g, const Entry& entry, Effects& out) {
             applied.members = std::move(members.voters);
             applied.learners = std::move(members.learners);
             applied.configuration = entry.index;
+            for (const u64 store : members.shut_out)
+                if (g.shutOut.insert(store).second || !std::count(applied.shut_out.begin(), applied.shut_out.end(), store))
+                    applied.shut_out.push_back(store);
             break;
         }
         case EntryKind::kCommand: applyCommand(g, t, entry, outcome, keep); break;

@@ -1,6 +1,7 @@
 // Server: its groups: what they say goes to the log, to other hosts, into the rows; liveness between two hosts.
 #include <xxhash.h>
 #include <algorithm>
+#include "core/base/probe.h"
 #include "raft/server.h"
 #include "raft/server_leader.h"
 
@@ -220,6 +221,10 @@ void Server::frame(Moment now, std::string_view body, Effects& out) {
         if (m.to.store != options_.store) continue; // for a store that was here before
         Replica* g = replicaOf(m.group);
         if (!g || !g->trouble.empty()) continue;
+        if (g->shutOut.contains(m.from.store)) {
+            PROBE("who was shut out speaks, and is not heard");
+            continue;
+        }
         if (!g->group) {
             // The leader of a group that we shall learn; or one that has no leader, and we have become a voter in it
             // without having heard so: then nobody may ever lead without our vote.

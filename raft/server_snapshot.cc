@@ -168,6 +168,7 @@ void Server::rowsFlushed(Moment now, u64 number, Effects& out) {
         at = installing_.erase(at);
         if (!g || !g->group) continue;
         g->applied = in.applied;
+        g->shutOut.insert(in.applied.shut_out.begin(), in.applied.shut_out.end());
         g->forgetFrom = {};
         (void)step(now, *g, SnapshotInstalled{baseOf(in.applied)}, out);
         if (g->group) sendSnapshot(g->group->self(), in.from, g->id, in.number, AskRows{false, in.part}); // it is done
@@ -178,7 +179,7 @@ void Server::snapshotMessage(Moment now, SnapshotMessage& m, Effects& out) {
     if (m.to.store != options_.store) return;
     if (auto* ask = std::get_if<AskRows>(&m.body)) return asked(now, m, *ask, out);
     Replica* g = replicaOf(m.group);
-    if (!g || !g->trouble.empty() || m.from.store == options_.store) return;
+    if (!g || !g->trouble.empty() || m.from.store == options_.store || g->shutOut.contains(m.from.store)) return;
     if (auto* offer = std::get_if<OfferRows>(&m.body)) offered(now, *g, m, *offer, out);
     else gotRows(now, *g, m, std::get<RowsPart>(m.body), out);
 }

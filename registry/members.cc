@@ -18,10 +18,10 @@ raft::Member wantedFor(const store::Reader& r, const raft::Member& voter) {
     auto server = Servers::get(r, {voter.server});
     if (server && server->replaced_by.value != 0) {
         auto other = Servers::get(r, {server->replaced_by});
-        if (other && other->store != 0) return {other->id, other->store};
+        if (other && other->store != 0 && !Barred::has(r, {other->store})) return {other->id, other->store};
     }
     // Store 0: of a member that was made before it told its store.
-    if (!server || server->store == 0 || voter.store == 0) return voter;
+    if (!server || server->store == 0 || voter.store == 0 || Barred::has(r, {server->store})) return voter;
     return {voter.server, server->store};
 }
 
@@ -31,9 +31,8 @@ ServerRole roleOf(GroupId group) {
 }
 
 // Who may join a group that has too few members: of its role, not in it with any store, and not with a copy of another past.
-bool mayJoin(const GroupRow& group, const ServerRow& s) {
-    if (s.role != roleOf(group.id) || s.store == 0 || s.replaced_by.value != 0) return false;
-    if (std::find(s.abandoned.begin(), s.abandoned.end(), s.store) != s.abandoned.end()) return false;
+bool mayJoin(const store::Reader& r, const GroupRow& group, const ServerRow& s) {
+    if (s.role != roleOf(group.id) || s.store == 0 || s.replaced_by.value != 0 || Barred::has(r, {s.store})) return false;
     return std::none_of(group.members.begin(), group.members.end(), [&](const raft::Member& m) { return m.server == s.id; });
 }
 
@@ -50,14 +49,14 @@ std::optional<raft::Members> nextStep(const store::Reader& r, const GroupRow& ro
     if (now.voters.size() < replicas && wanted.empty()) {
         for (const raft::Member& learner : now.learners) {
             auto server = Servers::get(r, {learner.server});
-            if (!server || server->store != learner.store || !mayJoin(row, *server)) continue;
+            if (!server || server->store != learner.store || !mayJoin(r, row, *server)) continue;
             std::erase(next.learners, learner);
             next.voters.push_back(learner);
             return next;
         }
         std::optional<raft::Member> joins;
         Servers::scan(r, Servers::All{}, [&](const ServerKey& key, const ServerRow& server) {
-            if (mayJoin(row, server) && up.contains(key.id)) joins = raft::Member{key.id, server.store};
+            if (mayJoin(r, row, server) && up.contains(key.id)) joins = raft::Member{key.id, server.store};
             return !joins;
         });
         if (joins && now.learners.empty()) {

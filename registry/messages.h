@@ -25,12 +25,11 @@ struct ServerRow {
     std::string name; // "shard-0"
     ServerRole role{};
     net::Address address;
-    std::string domain;         // failure domain
-    Incarnation incarnation;    // of the process: raised by each registration
-    u64 store = 0;              // drawn when its data folder was made; another one: it has come back empty
-    ServerId replaced_by;       // by a human's word: its groups move there
-    std::vector<u64> abandoned; // stores with which it may not come back: a group went on without their copies
-    FIELDS(id, name, role, address, domain, incarnation, store, replaced_by, abandoned)
+    std::string domain;      // failure domain
+    Incarnation incarnation; // of the process: raised by each registration
+    u64 store = 0;           // drawn when its data folder was made; another one: it has come back empty
+    ServerId replaced_by;    // by a human's word: its groups move there
+    FIELDS(id, name, role, address, domain, incarnation, store, replaced_by)
 };
 struct DiskRow {
     BlockServiceId id;
@@ -178,7 +177,8 @@ struct AbandonCopies {
     MESSAGE(9, AbandonCopies)
     GroupId group;
     ServerId keep;
-    FIELDS(group, keep)
+    bool take_back = false; // the kept member refused: the others of this group may come back
+    FIELDS(group, keep, take_back)
     using Reply = Done;
 };
 

@@ -26,6 +26,19 @@ struct StoredDisk {
 };
 using Disks = store::Table<'d', DiskKey, StoredDisk>;
 
+// Stores whose servers may not come back with them: a group went on without their copies. For ever, whatever becomes of the
+// server's row.
+struct StoreKey {
+    u64 store = 0;
+    FIELDS(store)
+};
+struct BarredRow {
+    ServerId server;
+    GroupId group;
+    FIELDS(server, group)
+};
+using Barred = store::Table<'b', StoreKey, BarredRow>;
+
 struct GroupKey {
     GroupId id;
     FIELDS(id)

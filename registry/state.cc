@@ -70,8 +70,8 @@ Result<> Registry::admit(const store::Reader&, raft::Time, const raft::Command& 
     if (!wire::decode(c.body, request)) return Error(Code::Invalid, "the request does not decode");
     if (leadersOwn(request) && !c.own) return Error(Code::NotPermitted, "only a registry's leader decides");
     const bool ofServers = std::holds_alternative<Register>(request) || std::holds_alternative<RegisterDisk>(request) ||
-                           std::holds_alternative<SetGroup>(request);
-    if (ofServers && !c.server) return Error(Code::NotPermitted, "only a server of this cluster may register");
+                           std::holds_alternative<SetGroup>(request) || std::holds_alternative<AbandonCopies>(request);
+    if (ofServers && !c.server) return Error(Code::NotPermitted, "only who has the cluster's key may say this");
     return Ok{};
 }
 

@@ -62,7 +62,7 @@ Result<std::vector<Copy>> membersOf(const registry::ClusterMap& map, GroupId gro
 }
 
 std::string said(const raft::GroupStatus& s) {
-    return "entry " + std::to_string(s.last.value) + " of term " + std::to_string(s.term.value);
+    return "entry " + std::to_string(s.last.value) + " of term " + std::to_string(s.last_term.value);
 }
 
 // The copy to keep, if it may be; Busy: look again soon.
@@ -92,25 +92,31 @@ Result<const Copy*> choose(const std::vector<Copy>& copies, const Recover& o) {
     if (!leads.empty()) return Error(Code::Busy, leads + " leads " + o.group + ", and steps down if it hears no majority");
     for (const Copy& c : copies) {
         if (!c.status || !c.status->trouble.empty() || c.name == o.keep) continue;
-        if (std::pair(c.status->applied, c.status->last) > std::pair(kept->status->applied, kept->status->last))
+        // As a vote is given: a longer log of an older term has less that may have been acknowledged.
+        if (std::pair(c.status->last_term, c.status->last) > std::pair(kept->status->last_term, kept->status->last))
             return Error(Code::Invalid, c.name + " has more of " + o.group + " (" + said(*c.status) + ") than " + o.keep + " (" +
                                             said(*kept->status) + "): say --keep " + c.name);
     }
     return kept;
 }
 
-Task<Result<>> tell(Clock& clock, net::Pool& pool, net::Address to, GroupId group) {
+// `check`: only whether it would be refused. A leader that has just gone is waited out.
+Task<Result<>> ask(Clock& clock, net::Pool& pool, net::Address to, GroupId group, bool check) {
     const u64 end = clock.now().value + kPatience;
     for (;;) {
         net::Message message;
         message.kind = net::Kind::kHost;
-        message.body = wire::encode(raft::HostRequest{raft::RecoverGroup{group}});
+        message.body = wire::encode(raft::HostRequest{raft::RecoverGroup{group, check}});
         const auto answer = co_await pool.call(to, std::move(message), 5 * kSecond);
-        if (answer) break;
+        if (answer) co_return Ok{};
         if (answer.error().code != Code::Busy || clock.now().value >= end) co_return answer.error();
         Sleep nap(clock, 200 * kMillisecond);
         co_await nap;
     }
+}
+
+Task<Result<>> untilItLeads(Clock& clock, net::Pool& pool, net::Address to, GroupId group) {
+    const u64 end = clock.now().value + kPatience;
     while (clock.now().value < end) {
         const auto reply = co_await statusOf(pool, to);
         if (reply)
@@ -122,10 +128,15 @@ Task<Result<>> tell(Clock& clock, net::Pool& pool, net::Address to, GroupId grou
     co_return Error(Code::OutcomeUnknown, "it was told, and does not lead yet; `skua status` tells");
 }
 
-Task<Result<>> abandonOthers(Client& client, GroupId group, ServerId keep) {
-    const registry::AbandonCopies abandon{group, keep};
-    CO_TRY_OK(co_await client.metadata.caller().mutate(kRegistryGroup, abandon));
-    co_return Ok{};
+// With the cluster's key: whoever says this shuts servers out.
+Result<> abandonOthers(client::Process& process, const net::Credentials& credentials, const registry::AbandonCopies& abandon) {
+    net::Pool pool(process.ring(), credentials);
+    net::GroupCaller caller(process.ring(), pool, process.client().cluster, ClientId{randomFromKernel() | 1},
+                            Random(randomFromKernel()));
+    auto done = process.run(caller.mutate(kRegistryGroup, abandon));
+    (void)process.run(pool.stop());
+    if (!done) return done.error();
+    return Ok{};
 }
 
 void report(const std::vector<std::string>& members, const Copy& kept, const Recover& o) {
@@ -146,16 +157,28 @@ Task<std::vector<Copy>> look(Clock& clock, net::Pool& pool, std::vector<Copy> me
     }
 }
 
-// The others are shut out before there is another history.
-int recoverByMap(client::Process& process, net::Pool& pool, const Recover& o, GroupId group) {
+// The others are shut out before there is another history, but not before it is known that there may be one.
+int recoverByMap(client::Process& process, const net::Credentials& credentials, net::Pool& pool, const Recover& o,
+                 GroupId group) {
     if (auto fresh = process.run(process.client().cluster.refresh()); !fresh) return fail(fresh.error());
     auto members = membersOf(process.client().cluster.map(), group);
     if (!members) return fail(members.error());
     const std::vector<Copy> copies = process.run(look(process.ring(), pool, std::move(*members), group, o));
     auto kept = choose(copies, o);
     if (!kept) return fail(kept.error());
-    if (auto done = process.run(abandonOthers(process.client(), group, (*kept)->id)); !done) return fail(done.error());
-    if (auto done = process.run(tell(process.ring(), pool, (*kept)->address, group)); !done) return fail(done.error());
+    const net::Address to = (*kept)->address;
+    registry::AbandonCopies abandon{group, (*kept)->id};
+    if (auto may = process.run(ask(process.ring(), pool, to, group, true)); !may) return fail(may.error());
+    if (auto done = abandonOthers(process, credentials, abandon); !done) return fail(done.error());
+    if (auto done = process.run(ask(process.ring(), pool, to, group, false)); !done) {
+        if (done.error().code == Code::OutcomeUnknown) return fail(done.error());
+        abandon.take_back = true; // it has refused: nothing has happened
+        if (auto back = abandonOthers(process, credentials, abandon); !back)
+            print("the others of " + o.group + " stay shut out, that could not be taken back: " + back.error().message() +
+                  "; say this command again\n");
+        return fail(done.error());
+    }
+    if (auto done = process.run(untilItLeads(process.ring(), pool, to, group)); !done) return fail(done.error());
     std::vector<std::string> names;
     for (const Copy& c : copies) names.push_back(c.name);
     report(names, **kept, o);
@@ -163,18 +186,20 @@ int recoverByMap(client::Process& process, net::Pool& pool, const Recover& o, Gr
 }
 
 // Without the registry there is no map: its members are at the configuration's addresses, and it is told afterwards.
-int recoverRegistry(const Commands& all, Ring& ring, net::Pool& pool, const Recover& o,
+int recoverRegistry(const Commands& all, Ring& ring, const net::Credentials& credentials, net::Pool& pool, const Recover& o,
                     const std::vector<std::string>& addresses) {
     std::vector<Copy> members;
     for (const std::string& text : addresses) members.push_back({{}, net::Address{text}, {}, {}});
     const std::vector<Copy> copies = runBlocking(ring, look(ring, pool, std::move(members), kRegistryGroup, o));
     auto kept = choose(copies, o);
     if (!kept) return fail(kept.error());
-    if (auto done = runBlocking(ring, tell(ring, pool, (*kept)->address, kRegistryGroup)); !done) return fail(done.error());
+    const net::Address to = (*kept)->address;
+    if (auto done = runBlocking(ring, ask(ring, pool, to, kRegistryGroup, false)); !done) return fail(done.error());
+    if (auto done = runBlocking(ring, untilItLeads(ring, pool, to, kRegistryGroup)); !done) return fail(done.error());
     const ServerId keep = (*kept)->id;
     std::vector<std::string> names;
     const int code = withProcess(all.settings, [&](client::Process& process) {
-        if (auto done = process.run(abandonOthers(process.client(), kRegistryGroup, keep)); !done) return fail(done.error());
+        if (auto done = abandonOthers(process, credentials, {kRegistryGroup, keep}); !done) return fail(done.error());
         for (const auto& s : process.client().cluster.map().servers)
             if (s.role == registry::ServerRole::kRegistry) names.push_back(s.name);
         return kFine;
@@ -198,13 +223,13 @@ int recoverGroup(const Commands& all, const Recover& o) {
         auto addresses = config->registry();
         if (!addresses) return fail(addresses.error());
         net::Pool pool(*ring, credentials);
-        code = recoverRegistry(all, *ring, pool, o, *addresses);
+        code = recoverRegistry(all, *ring, credentials, pool, o, *addresses);
         (void)runBlocking(*ring, pool.stop());
         return code;
     }
     return withProcess(all.settings, [&](client::Process& process) {
         net::Pool pool(process.ring(), credentials);
-        code = recoverByMap(process, pool, o, *group);
+        code = recoverByMap(process, credentials, pool, o, *group);
         (void)process.run(pool.stop());
         return code;
     });

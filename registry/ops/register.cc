@@ -1,6 +1,5 @@
 // Register: a process says where it is. Its name is its identity; each registration raises its incarnation,
 // so that an older process of the same name is told apart.
-#include <algorithm>
 #include "registry/ops/apply.h"
 
 namespace skua::registry {
@@ -21,9 +20,8 @@ Result<Register::Reply> apply(Context& c, const Register& op) {
     } else if (row.role != op.role) {
         return Error(Code::Exists, "the name " + op.name + " belongs to a server of another role");
     }
-    if (std::find(row.abandoned.begin(), row.abandoned.end(), op.store) != row.abandoned.end())
-        return Error(Code::Stale, "a group of " + row.name +
-                                      " went on without this copy (skua admin recover-group): its folder " +
+    if (Barred::has(c.rows, {op.store}))
+        return Error(Code::Stale, "a group of " + op.name + " went on without this copy (skua admin recover-group): its folder " +
                                       "must never be served again; move it away and begin with an empty one");
     row.role = op.role;
     row.address = op.address;

@@ -1,13 +1,8 @@
 // ReplaceServer: a human's word that another server takes a server's groups. DropServer: it has taken them.
 // AbandonCopies: a human's word that only one member's copy of a group is to go on.
-#include <algorithm>
 #include "registry/ops/apply.h"
 
 namespace skua::registry {
-
-namespace {
-constexpr std::size_t kMostAbandoned = 16; // of one name: the older folders are hardly still there
-}
 
 template <>
 Result<ReplaceServer::Reply> apply(Context& c, const ReplaceServer& op) {
@@ -43,22 +38,39 @@ Result<DropServer::Reply> apply(Context& c, const DropServer& op) {
     return Done{};
 }
 
+// Who runs with one of the stores ends with its next heartbeat: its incarnation is an old one. The group's row says that the kept
+// copy is all there is, of no configuration: whatever its next leader says is newer.
 template <>
 Result<AbandonCopies::Reply> apply(Context& c, const AbandonCopies& op) {
-    TRY(const GroupRow group, Groups::find(c.rows, {op.group}, Error(Code::NotFound, "no such group")));
-    const auto kept = [&](const raft::Member& m) { return m.server == op.keep; };
-    if (std::none_of(group.members.begin(), group.members.end(), kept))
-        return Error(Code::Invalid, "the server to keep is no member of the group");
+    TRY(GroupRow group, Groups::find(c.rows, {op.group}, Error(Code::NotFound, "no such group")));
+    if (op.take_back) {
+        std::vector<StoreKey> back;
+        Barred::scan(c.rows, Barred::All{}, [&](const StoreKey& key, const BarredRow& row) {
+            if (row.group == op.group) back.push_back(key);
+            return true;
+        });
+        for (const StoreKey& key : back) Barred::erase(c.rows, key);
+        return Done{};
+    }
+    std::vector<raft::Member> kept;
+    for (const auto* list : {&group.members, &group.learners})
+        for (const raft::Member& m : *list)
+            if (m.server == op.keep) kept.push_back(m);
+    if (kept.empty()) return Error(Code::Invalid, "the server to keep is no member of the group");
     for (const auto* list : {&group.members, &group.learners})
         for (const raft::Member& m : *list) {
-            if (kept(m)) continue;
+            if (m.server == op.keep || m.store == 0 || Barred::has(c.rows, {m.store})) continue;
+            Barred::put(c.rows, {m.store}, {m.server, op.group});
             auto row = Servers::get(c.rows, {m.server});
-            if (!row || std::find(row->abandoned.begin(), row->abandoned.end(), m.store) != row->abandoned.end()) continue;
-            if (row->abandoned.size() >= kMostAbandoned) row->abandoned.erase(row->abandoned.begin());
-            row->abandoned.push_back(m.store);
+            if (!row || row->store != m.store) continue;
+            row->incarnation.value++;
             Servers::put(c.rows, {row->id}, *row);
-            c.changed();
         }
+    group.members = {kept.front()};
+    group.learners.clear();
+    group.configuration = 0;
+    Groups::put(c.rows, {op.group}, group);
+    c.changed();
     return Done{};
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Groups that lost their majority for good go on with one copy, by a human's word."""
-import os, shutil, sys
+import os, shutil, signal, sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import Cluster, main, promise, wait_for
 
@@ -62,6 +62,25 @@ def a_copy_that_was_left_behind_is_never_let_in_again():
         settled(c)
         c.kill("shard-1")
         assert c.skua("cat", "/f", timeout=30).stdout == b"1" and c.skua("cat", "/g", timeout=30).stdout == b"2"
+
+
+@promise
+def members_that_only_slept_while_the_group_went_on_without_them_end_and_take_nothing_back():
+    with Cluster(disks=6, shards=1, replicas=3) as c:
+        settled(c)
+        c.skua("put", "/f", input=b"1")
+        slept = [n for n in HOSTS if n.startswith("shard") and n != "shard-1"]
+        for name in slept:
+            os.kill(c.pid(name), signal.SIGSTOP)
+        c.skua("admin", "recover-group", "shard:0", "--keep", "shard-1", timeout=60)
+        c.skua("put", "/g", input=b"2", timeout=60)
+        for name in slept:
+            os.kill(c.pid(name), signal.SIGCONT)
+        for name in slept:
+            wait_for(lambda: "must never be served again" in c.log(name) or "a newer process has the name" in c.log(name), 20,
+                     name + " to end")
+        assert c.skua("cat", "/g", timeout=60).stdout == b"2" and c.skua("cat", "/f", timeout=60).stdout == b"1"
+        assert c.skua("admin", "fsck").stdout == b"no problems found\n"
 
 
 if __name__ == "__main__":
