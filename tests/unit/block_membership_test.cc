@@ -74,7 +74,7 @@ private:
             map.version = {1, version};
             map.shards = 1;
             map.local = true;
-            map.servers.push_back({ServerId{1}, "shard-0", registry::ServerRole::kShard, {"s:1"}, "a", {}, 0, {}, {}});
+            map.servers.push_back({ServerId{1}, "shard-0", registry::ServerRole::kShard, {"s:1"}, "a", {}, 0, {}});
             map.groups.push_back({groupOf(ShardId{0}), {{ServerId{1}, 0}}, {}, true, 0, {}});
             map.disks.push_back({kDisk, ServerId{9}, "", 0, state, incarnation});
             reply.map = map;
