@@ -35,7 +35,8 @@ struct StoreKey {
 struct BarredRow {
     ServerId server;
     GroupId group;
-    FIELDS(server, group)
+    bool final = false; // by an earlier recovery of the group: it is not taken back with the latest
+    FIELDS(server, group, final)
 };
 using Barred = store::Table<'b', StoreKey, BarredRow>;
 

@@ -85,7 +85,9 @@ Result<const Copy*> choose(const std::vector<Copy>& copies, const Recover& o) {
         return Error(Code::Unavailable, o.keep + " does not answer: it must run (skua cluster start " + o.keep + ")");
     if (!kept->status->trouble.empty())
         return Error(Code::Unavailable, o.keep + "'s copy of " + o.group + " is down: " + kept->status->trouble);
-    if (there > copies.size() / 2)
+    // Alone and not leading: the others were shut out already, and whether it was told to go on is not known.
+    const bool again = copies.size() == 1 && leads.empty();
+    if (there > copies.size() / 2 && !again)
         return Error(Code::Exists,
                      std::to_string(there) + " of " + std::to_string(copies.size()) + " members of " + o.group +
                          " are there: " + (leads.empty() ? "they find a leader by themselves" : leads + " leads it"));

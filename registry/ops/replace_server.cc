@@ -38,6 +38,18 @@ Result<DropServer::Reply> apply(Context& c, const DropServer& op) {
     return Done{};
 }
 
+namespace {
+// The group has grown since it was recovered: that one is not taken back any more.
+void settleBarred(Context& c, GroupId group) {
+    std::vector<std::pair<StoreKey, BarredRow>> settled;
+    Barred::scan(c.rows, Barred::All{}, [&](const StoreKey& key, const BarredRow& row) {
+        if (row.group == group && !row.final) settled.emplace_back(key, BarredRow{row.server, row.group, true});
+        return true;
+    });
+    for (const auto& [key, row] : settled) Barred::put(c.rows, key, row);
+}
+} // namespace
+
 // Who runs with one of the stores ends with its next heartbeat: its incarnation is an old one. The group's row says that the kept
 // copy is all there is, of no configuration: whatever its next leader says is newer.
 template <>
@@ -46,7 +58,7 @@ Result<AbandonCopies::Reply> apply(Context& c, const AbandonCopies& op) {
     if (op.take_back) {
         std::vector<StoreKey> back;
         Barred::scan(c.rows, Barred::All{}, [&](const StoreKey& key, const BarredRow& row) {
-            if (row.group == op.group) back.push_back(key);
+            if (row.group == op.group && !row.final) back.push_back(key);
             return true;
         });
         for (const StoreKey& key : back) Barred::erase(c.rows, key);
@@ -57,10 +69,11 @@ Result<AbandonCopies::Reply> apply(Context& c, const AbandonCopies& op) {
         for (const raft::Member& m : *list)
             if (m.server == op.keep) kept.push_back(m);
     if (kept.empty()) return Error(Code::Invalid, "the server to keep is no member of the group");
+    if (group.members.size() + group.learners.size() > 1) settleBarred(c, op.group);
     for (const auto* list : {&group.members, &group.learners})
         for (const raft::Member& m : *list) {
             if (m.server == op.keep || m.store == 0 || Barred::has(c.rows, {m.store})) continue;
-            Barred::put(c.rows, {m.store}, {m.server, op.group});
+            Barred::put(c.rows, {m.store}, {m.server, op.group, false});
             auto row = Servers::get(c.rows, {m.server});
             if (!row || row->store != m.store) continue;
             row->incarnation.value++;

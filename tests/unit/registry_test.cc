@@ -424,6 +424,66 @@ TEST_F(RegistryMembersTest, AGroupOfOneCopyGrowsAgainAndTheOtherCopiesNeverComeB
     EXPECT_EQ(stores(), (std::vector<u64>{101, 777}));
 }
 
+TEST_F(RegistryMembersTest, WhoseCopyIsAbandonedEndsWithItsNextHeartbeatAndTheMapFollowsTheKeptOne) {
+    GroupRow far = group();
+    far.configuration = configuration = 40;
+    beats("shard-0", {far});
+    ASSERT_TRUE(ask(AbandonCopies{kGroup, byName["shard-1"].id}));
+    EXPECT_EQ(stores(), (std::vector<u64>{101}));
+    for (const char* name : {"shard-0", "shard-2"}) {
+        Heartbeat h;
+        h.server = byName[name].id;
+        h.incarnation = byName[name].incarnation;
+        EXPECT_EQ(ask(h).code(), Code::Stale) << name;
+    }
+    GroupRow lagged = group(); // its log ends before the configuration that the map had
+    lagged.configuration = 7;
+    beats("shard-1", {lagged});
+    EXPECT_EQ(group().configuration, 7u);
+}
+
+TEST_F(RegistryMembersTest, OnlyWhoHasTheClustersKeyMayAbandonCopies) {
+    const std::string body = net::encodeRequest(AbandonCopies{kGroup, byName["shard-1"].id});
+    EXPECT_EQ(machine.admit(kv, now(), {{}, {}, false, false, body}).code(), Code::NotPermitted);
+    EXPECT_TRUE(machine.admit(kv, now(), {{}, {}, true, false, body}));
+}
+
+TEST_F(RegistryMembersTest, AnAbandonedCopyIsKnownAfterItsServerWasDropped) {
+    ASSERT_TRUE(ask(AbandonCopies{kGroup, byName["shard-1"].id}));
+    {
+        store::Transaction t(kv);
+        Servers::erase(t, {byName["shard-0"].id});
+        EXPECT_TRUE(kv.write(t.writes()));
+    }
+    Register old;
+    old.name = "another";
+    old.role = ServerRole::kShard;
+    old.store = 100;
+    EXPECT_EQ(ask(old).code(), Code::Stale);
+}
+
+TEST_F(RegistryMembersTest, WhatIsTakenBackIsTheLatestAbandonmentOnly) {
+    const auto mayRegister = [&](const std::string& name, u64 store) {
+        Register r;
+        r.name = name;
+        r.role = ServerRole::kShard;
+        r.store = store;
+        return ask(r).code();
+    };
+    ASSERT_TRUE(ask(AbandonCopies{kGroup, byName["shard-1"].id}));
+    GroupRow grown = group();
+    registered("shard-0", 777);
+    grown.members.push_back({byName["shard-0"].id, 777});
+    grown.configuration = ++configuration;
+    beats("shard-1", {grown});
+    ASSERT_EQ(stores(), (std::vector<u64>{101, 777}));
+    ASSERT_TRUE(ask(AbandonCopies{kGroup, byName["shard-1"].id}));
+    EXPECT_EQ(mayRegister("shard-0", 777), Code::Stale);
+    ASSERT_TRUE(ask(AbandonCopies{kGroup, byName["shard-1"].id, true}));
+    EXPECT_EQ(mayRegister("shard-0", 777), Code::Ok);
+    EXPECT_EQ(mayRegister("shard-0", 100), Code::Stale) << "of the first recovery, which was carried out";
+}
+
 TEST_F(RegistryMembersTest, AnOlderMembershipIsNotTakenForTheNewest) {
     registered("shard-0", 777);
     ASSERT_TRUE(step("shard-1"));
