@@ -581,5 +581,24 @@ TEST_F(GroupTest, WhateverBytesComeNobodyStops) {
     run(kSecond);
 }
 
+TEST_F(GroupTest, ARecoveryIsOnlyCheckedFirstAndThenBeginsAFarTerm) {
+    const u32 l = lead(3), kept = other(l);
+    step(kept, Recover{true});
+    EXPECT_EQ(nodes[kept].refused.code, Code::Busy); // a leader is there
+    for (u32 n = 1; n <= 3; n++)
+        if (n != kept) crash(n);
+    run(5 * kSecond);
+    const Term before = g(kept).term();
+    const Index last = g(kept).log().last();
+    step(kept, Recover{true});
+    EXPECT_EQ(nodes[kept].refused.code, Code::Ok);
+    EXPECT_EQ(g(kept).term(), before);
+    EXPECT_EQ(g(kept).log().last(), last);
+    EXPECT_EQ(g(kept).members().voters.size(), 3u);
+    step(kept, Recover{false});
+    EXPECT_EQ(nodes[kept].refused.code, Code::Ok);
+    EXPECT_GE(g(kept).term().value, before.value + (1u << 20));
+    EXPECT_EQ(g(kept).members().voters.size(), 1u);
+}
 } // namespace
 } // namespace skua::raft
