@@ -198,6 +198,8 @@ void Group::on(Received&& r) {
     GroupMessage& m = r.message;
     if (m.group != options_.group || m.to != options_.self || m.from == options_.self || m.from.store == 0) return;
     if (m.term.value == 0 || m.term.value > kMaxCount) return;
+    // Of a past that the group has left by a human's word: not even told so, or it would begin a term above ours.
+    if (m.term.value / kRecoverTerms < term_.value / kRecoverTerms) return;
     const auto* vote = std::get_if<Vote>(&m.body);
     const bool own_rules = std::holds_alternative<AskVote>(m.body) || (vote && vote->pre && vote->granted);
     if (!own_rules) {

@@ -47,6 +47,7 @@ struct GroupOptions {
     std::size_t pending_bytes = 64u << 20; // proposed and not yet committed: more is refused
 };
 // The lease is this part of the least election timeout: 0.8 / 0.9 < 1 / 1.1.
+inline constexpr u64 kRecoverTerms = 1u << 20; // a recovery goes on so many terms later
 constexpr u64 leaseOf(u64 election_ns) { return election_ns / 10 * 8; }
 
 class Group {

@@ -6,8 +6,7 @@
 namespace skua::raft {
 
 namespace {
-constexpr u64 kPromoteLag = 1000; // entries that a learner may be behind when it becomes a voter
-constexpr u64 kRecoverTerms = 1u << 20;
+constexpr u64 kPromoteLag = 1000;         // entries that a learner may be behind when it becomes a voter
 constexpr std::size_t kMaxReads = 65'536; // waiting for a majority to confirm the leader
 } // namespace
 

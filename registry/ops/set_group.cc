@@ -11,6 +11,9 @@ Result<SetGroup::Reply> apply(Context& c, const SetGroup& op) {
     for (const auto* list : {&op.group.members, &op.group.learners})
         for (const raft::Member& member : *list)
             if (!Servers::has(c.rows, {member.server})) return Error(Code::NotFound, "a member is not registered");
+    for (const auto* list : {&op.group.members, &op.group.learners})
+        for (const raft::Member& member : *list)
+            if (Barred::has(c.rows, {member.store})) return Error(Code::Stale, "a member was shut out since");
     auto known = Groups::get(c.rows, {op.group.id});
     if (known && known->configuration > op.group.configuration) return Error(Code::Stale, "a newer membership is known");
     // The leader may propose twice before it sees the first applied, with other servers that came in between:

@@ -11,7 +11,7 @@ LONG = bool(os.environ.get("SKUA_LONG"))
 FIRST, RUNS = (int(n) for n in os.environ.get("SKUA_SIM_SEEDS", "1:2000" if LONG else "1:100").split(":"))
 CALM = 100 if LONG else 10
 # A human's decision, in raft_hosts_test and tests/cluster.
-NOT_HERE = {"probe a member goes on alone, by a human's word"}
+NOT_HERE = {"probe a member goes on alone, by a human's word", "probe who was shut out speaks, and is not heard"}
 # One seed in hundreds: must be seen in long runs only.
 RARE = {"probe " + p for p in ("a client hears of its change before another shard has counted",
                                "a message between shards overtakes another", "a snapshot was installed, and the log not yet begun anew")}
