@@ -97,6 +97,7 @@ public:
         Index durable;
         bool snapshot = false;
         Monotonic heard;
+        bool ready = false; // it was heard lately, and has rows: it could lead
     };
     std::vector<Lag> followers() const; // while it leads
 

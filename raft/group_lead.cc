@@ -314,7 +314,7 @@ void Group::on(SnapshotEnded&& s) {
 
 std::vector<Group::Lag> Group::followers() const {
     std::vector<Lag> all;
-    for (const auto& [id, p] : peers_) all.push_back({id, p.voter, p.match, p.streaming, p.heard});
+    for (const auto& [id, p] : peers_) all.push_back({id, p.voter, p.match, p.streaming, p.heard, canLead(id)});
     return all;
 }
 

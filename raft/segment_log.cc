@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
@@ -10,6 +11,7 @@
 #include <filesystem>
 #include "core/async/buffer.h"
 #include "core/base/log.h"
+#include "core/store/room_files.h"
 
 namespace skua::raft {
 
@@ -58,7 +60,9 @@ std::string SegmentLog::pathOf(u64 segment) const {
 // Every block written once: overwriting later changes nothing but data. A spare file has its blocks already.
 Result<int> SegmentLog::makeSegment(const std::string& path) const {
     const std::string temporary = path + ".new";
-    (void)std::rename(sparePath().c_str(), temporary.c_str()); // if there is one
+    const bool spare = std::rename(sparePath().c_str(), temporary.c_str()) == 0;
+    // It was a segment: nobody may find its old name again once it is filled with zeros.
+    if (spare) syncDirectory(dir_);
     int fd = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) return fileError(temporary, "cannot make it");
     auto give_up = [&](const char* what) {
@@ -67,6 +71,13 @@ Result<int> SegmentLog::makeSegment(const std::string& path) const {
         ::unlink(temporary.c_str());
         return e;
     };
+    // An allocation that fails takes what there is for a moment, and RocksDB must not meet that.
+    struct statvfs st;
+    if (!spare && !options_.allocate && statvfs(dir_.c_str(), &st) == 0 &&
+        st.f_bavail * st.f_frsize < options_.segment_bytes + store::RoomFiles::kLeastRoom) {
+        errno = ENOSPC;
+        return give_up("cannot allocate it");
+    }
     const int refused = options_.allocate ? options_.allocate(fd, options_.segment_bytes)
                                           : posix_fallocate(fd, 0, static_cast<off_t>(options_.segment_bytes));
     if (refused != 0) {

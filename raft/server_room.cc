@@ -10,6 +10,7 @@ namespace skua::raft {
 namespace {
 constexpr u64 kHeardNs = 2 * kSecond;         // what was said of room holds so long
 constexpr u64 kHandOverAgainNs = 1 * kSecond; // a transfer that did not work
+constexpr u64 kHandOverLag = 10'000;          // entries that are soon there
 } // namespace
 
 bool Server::knownLow(ServerId server) const {
@@ -32,11 +33,16 @@ Member Server::roomy(Moment now, const Replica& g) const {
     Member found;
     Index most;
     std::map<Member, Index, MemberLess> durable;
-    for (const Group::Lag& lag : g.group->followers()) durable[lag.peer] = lag.durable;
+    std::set<Member, MemberLess> unready; // their process is there, their copy of this group is down or far behind
+    const Index last = g.group->log().last();
+    for (const Group::Lag& lag : g.group->followers()) {
+        durable[lag.peer] = lag.durable;
+        if (!lag.ready || lag.durable.value + kHandOverLag < last.value) unready.insert(lag.peer);
+    }
     for (const Member& m : g.group->members().voters) {
         auto at = walls_.find(m.server);
         if (m == g.group->self() || at == walls_.end() || at->second.low) continue;
-        if (now.monotonic.value > at->second.at.value + kHeardNs) continue;
+        if (now.monotonic.value > at->second.at.value + kHeardNs || unready.contains(m)) continue;
         if (found.store != 0 && durable[m] <= most) continue;
         found = m;
         most = durable[m];

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Every decoder under libFuzzer for a few seconds (SKUA_LONG: ten minutes each): no crash, no hang, no huge allocation."""
-import glob, os, subprocess, sys, tempfile
+import concurrent.futures, glob, os, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import LONG, ROOT, main, promise
@@ -23,9 +23,11 @@ def fuzz(target):
             raise AssertionError(done.stdout[-3000:])
 
 
+pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())  # each target has a processor of its own
+running = {target: pool.submit(fuzz, target) for target in targets}
 for target in targets:
     def check(target=target):
-        fuzz(target)
+        running[target].result()
     check.__name__ = os.path.basename(target) + "_finds_nothing"
     promise(check)
 
