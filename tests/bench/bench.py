@@ -214,8 +214,9 @@ def bench_restart():
         def once(count, cold):
             made = json.loads(c.skua("bench", "meta", "--op", "create", "--size", 0, "--in-flight", 256, "--count", count,
                                      "--dirs", 256, "--keep", "--json", timeout=600).stdout)
-            os.kill(c.pid("shard-0"), signal.SIGKILL)
-            while os.path.exists(f"/proc/{c.pid('shard-0')}/exe"):
+            pid = c.pid("shard-0")
+            os.kill(pid, signal.SIGKILL)
+            while os.path.exists(f"/proc/{pid}"):  # while it is dying, `cluster start` takes it for running
                 time.sleep(0.01)
             if cold:
                 forget_pages(os.path.join(c.dir, "shard-0"))
