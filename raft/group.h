@@ -84,9 +84,9 @@ public:
     bool mayRead(Monotonic now) const { return ready() && !leaseGone_ && now < leaseUntil(now); }
     // As an entry made now would have.
     Time timeNow(Moment now) const;
-    // What an idle, silent leader and its followers agree on.
+    // What an idle, silent leader and its followers agree on. Who needs rows is to be spoken to, or nobody hears that.
     bool follows(const Member& leader, Term term) const {
-        return role_ == Role::kFollower && term_ == term && leader_ == leader && voteWrite_ <= durableWrite_;
+        return role_ == Role::kFollower && term_ == term && leader_ == leader && voteWrite_ <= durableWrite_ && !needsRows_;
     }
     Monotonic wakeAt() const { return wakeAt_; }
     // Entries are committed that were not handed out: the next Tick does.

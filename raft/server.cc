@@ -23,6 +23,10 @@ Server::Replica* Server::replicaOf(GroupId id) {
     slot->machine = std::move(machine);
     slot->rows = std::make_unique<store::Prefixed>(kv_, prefixOf(id));
     if (auto applied = AppliedRow::get(*slot->rows, {})) slot->applied = *applied;
+    if (kv_.failed()) { // how far they are is not known: nothing may be applied to them
+        kv_.forgive();
+        slot->trouble = "its applied row cannot be read; look at the disk";
+    }
     slot->shutOut.insert(slot->applied.shut_out.begin(), slot->applied.shut_out.end());
     return slot.get();
 }
@@ -159,6 +163,7 @@ void Server::discover() {
             return false;
         });
     }
+    kv_.forgive(); // each is read for itself
     for (GroupId id : known) (void)replicaOf(id);
 }
 
@@ -189,8 +194,12 @@ bool Server::reopen(Moment now, Replica& g, const Member& told) {
         PROBE("a learner is told who it is after a restart");
         self = told;
     }
-    openGroup(now, g, self, std::move(log), rows, InstallingRow::has(*g.rows, {}));
-    return true;
+    const bool needs_rows = InstallingRow::has(*g.rows, {}) || kv_.failed();
+    kv_.forgive();
+    openGroup(now, g, self, std::move(log), rows, needs_rows);
+    if (!needs_rows || !alone(g)) return true;
+    stopGroup(g, "its rows cannot be read, and it has no other member; look at the disk", nullptr);
+    return false;
 }
 
 void Server::begin(Moment now, Effects& out) {
@@ -267,6 +276,7 @@ void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&
     }
     // Ages are told to clients; one that is told must not be forgotten for long by a crash.
     (void)step(now, g, Touch{}, out);
+    if (!g.leading) return refuse(Error(Code::Unavailable, kUnreadable));
     const Time time = timeOf(g, now);
     if (request.body.value.empty()) return reply(token, time.age, {}, {}, out);
 
@@ -279,6 +289,7 @@ void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&
         case StateMachine::Class::kVolatile: {
             LeaderOf leader(*this, now, g, out);
             Answer answer = g.machine->tell(*g.rows, time, command, leader);
+            if (readFailed(now, g, out)) return refuse(Error(Code::Unavailable, kUnreadable));
             return reply(token, time.age, std::move(answer.error), std::move(answer.body), out);
         }
         case StateMachine::Class::kCommand: break;
@@ -312,13 +323,16 @@ void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&
             return reply(token, time.age, Error(Code::Expired, "it was first sent too long ago"), {}, out);
         }
     }
+    if (readFailed(now, g, out)) return refuse(Error(Code::Unavailable, kUnreadable));
     if (inLog_.count >= kMaxInLog || inLog_.bytes >= kMaxInLogBytes)
         return busy(token, time.age, "the log has too much to do", out);
     if (!from_server && fewHaveRoom(g) && !g.machine->frees(request.body.value)) {
         const char* why = "the disks of the metadata servers are almost full; delete something, or make room there";
         return reply(token, time.age, Error(Code::NoSpace, why), {}, out);
     }
-    if (auto ok = g.machine->admit(*g.rows, time, command); !ok) return reply(token, time.age, ok.error(), {}, out);
+    auto admitted = g.machine->admit(*g.rows, time, command);
+    if (readFailed(now, g, out)) return refuse(Error(Code::Unavailable, kUnreadable));
+    if (!admitted) return reply(token, time.age, admitted.error(), {}, out);
     Entry entry;
     entry.kind = EntryKind::kCommand;
     entry.client = request.client;
@@ -338,10 +352,8 @@ void Server::query(Moment now, Replica& g, Parked p, bool confirmed, Effects& ou
     p.command.body = p.body;
     const Time time = timeOf(g, now);
     auto answer = g.machine->query(*g.rows, time, p.command, parked_ >= kMaxParked);
-    if (kv_.failed()) { // not an answer: asked again, here or of another member
-        kv_.forgive();
-        return reply(p, {}, Error(Code::Unavailable, "a read of the rows failed; look at the disk"), {}, out);
-    }
+    // Not an answer: asked again, here or of another member.
+    if (readFailed(now, g, out)) return reply(p, {}, Error(Code::Unavailable, kUnreadable), {}, out);
     const u64 token = p.token;
     if (!answer) {
         parked_ += p.askers();
@@ -455,6 +467,7 @@ void Server::heard(Moment now, GroupId group, u64 token, const Result<std::strin
     if (!g || !g->leading) return;
     LeaderOf leader(*this, now, *g, out);
     g->machine->heard(*g->rows, timeOf(*g, now), token, answer, leader);
+    (void)readFailed(now, *g, out);
     touch(*g);
 }
 

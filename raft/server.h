@@ -46,6 +46,8 @@ inline constexpr std::size_t kMaxFrameBytes = 2u << 20; // of messages in one fr
 inline constexpr std::size_t kPartBytes = 1u << 20;     // of rows, in one part of a snapshot
 inline constexpr std::size_t kMaxSending = 4;           // snapshots at a time
 inline constexpr u64 kAskAgainNs = 500 * kMillisecond, kOfferDeadNs = 2 * kSecond, kSnapshotDeadNs = 10 * kSecond;
+inline constexpr u32 kMaxRowLosses = 3; // of a group, within that time: then it stays down
+inline constexpr u64 kRowLossesNs = kHour;
 inline constexpr std::size_t kMaxGroups = 8'192;
 inline constexpr std::size_t kKeepTotalBytes = 128u << 20; // of applied entries in memory, of all groups
 
@@ -81,6 +83,7 @@ struct Effects {
     std::vector<HostReply> host_replies;
     std::vector<Call> calls;
     std::vector<Tell> tells;
+    std::vector<std::string> said; // worth a line in the process's log
 };
 
 struct ServerOptions {
@@ -222,6 +225,8 @@ private:
         bool touched = false, active = false; // rows have changed; EndTurn is due
         bool behind = false;                  // in behind_
         std::size_t kept = 0;                 // of kept_
+        u32 losses = 0;                       // of rows that could not be read, since:
+        Monotonic lossesSince;
         std::string trouble;
         std::map<Index, Waiting> byIndex;                            // commands without a client
         std::map<std::pair<ClientId, RequestId>, Waiting> byRequest; // in the log, or pending
@@ -287,6 +292,10 @@ private:
     bool knownLow(ServerId server) const;
     bool fewHaveRoom(const Replica& g) const;
     Member roomy(Moment now, const Replica& g) const;
+    // rows that cannot be read (server_rows.cc)
+    static bool alone(const Replica& g);
+    bool readFailed(Moment now, Replica& g, Effects& out); // of what was just read: it is no answer, the group may be down
+    void loseRows(Moment now, Replica& g, Effects& out);
     // snapshots (server_snapshot.cc)
     void offerRows(Moment now, Replica& g, const Member& to);
     void snapshotMessage(Moment now, SnapshotMessage& m, Effects& out);
@@ -310,7 +319,7 @@ private:
     void wait(Replica& g, std::pair<ClientId, RequestId> key, u64 token, Age age, Effects& out);
     // applying (server_apply.cc)
     void stopGroup(Replica& g, std::string why, Effects* out);
-    void applyDue(Replica& g, Effects& out);
+    void applyDue(Moment now, Replica& g, Effects& out);
     bool apply(Replica& g, const Entry& entry, Effects& out); // false: not done; the group is down, or it is tried again
     void applyCommand(Replica& g, store::Transaction& t, const Entry& entry, Outcome& outcome, bool& keep);
     void remember(store::Transaction& t, const Entry& entry, const Answer* answer);

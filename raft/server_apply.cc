@@ -161,11 +161,13 @@ void Server::stopGroup(Replica& g, std::string why, Effects* out) {
 }
 
 // In order; what the rows do not take for want of room stays, and so does all behind it.
-void Server::applyDue(Replica& g, Effects& out) {
+void Server::applyDue(Moment now, Replica& g, Effects& out) {
     while (!g.unapplied.empty() && !kv_.full()) {
-        if (!apply(g, g.unapplied.front(), out)) return;
+        if (!apply(g, g.unapplied.front(), out)) break;
         g.unapplied.pop_front();
     }
+    if (readFailed(now, g, out) && g.group && !g.group->needsRows()) // alone
+        stopGroup(g, "its rows cannot be read, and it has no other member; look at the disk", &out);
 }
 
 bool Server::apply(Replica& g, const Entry& entry, Effects& out) {
@@ -217,14 +219,11 @@ bool Server::apply(Replica& g, const Entry& entry, Effects& out) {
     }
     forgetOld(g, t, entry.age);
     AppliedRow::put(t, {}, applied);
-    if (kv_.failed() || !write(g, t)) {
-        if (!kv_.failed() && kv_.full()) {
-            g.forgetFrom = forget_from;
-            return false;
-        }
-        // A read error is never an answer, a refused write no effect: the group stops here and says so.
-        kv_.forgive(); // the other groups go on
-        stopGroup(g, "its rows cannot be read or written; look at the disk", &out);
+    if (kv_.failed()) return false; // never an answer: applyDue() sees to it
+    if (!write(g, t)) {
+        g.forgetFrom = forget_from;
+        // A refused write is no effect: the group stops here and says so.
+        if (!kv_.full()) stopGroup(g, "its rows cannot be written; look at the disk", &out);
         return false;
     }
     g.applied = std::move(applied);
@@ -264,6 +263,7 @@ void Server::lead(Moment now, Replica& g, Effects& out) {
     g.ledAt = now.monotonic;
     LeaderOf leader(*this, now, g, out);
     g.machine->lead(*g.rows, timeOf(g, now), leader);
+    (void)readFailed(now, g, out);
 }
 
 void Server::retryParked(Moment now, Replica& g, Effects& out) {
@@ -274,6 +274,11 @@ void Server::retryParked(Moment now, Replica& g, Effects& out) {
         p.command.body = p.body; // the string has moved
         const bool last = now.monotonic >= p.until;
         auto answer = g.machine->query(*g.rows, timeOf(g, now), p.command, last);
+        if (readFailed(now, g, out) || !g.leading) {
+            parked_ -= p.askers();
+            reply(p, {}, Error(Code::Unavailable, kUnreadable), {}, out);
+            continue;
+        }
         if (!answer && !last) {
             g.parked.push_back(std::move(p));
             continue;

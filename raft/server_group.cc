@@ -60,7 +60,7 @@ void Server::take(Moment now, Replica& g, GroupEffects& effects, Effects& out) {
     for (auto& s : effects.sends) g.held.push_back(std::move(s));
     const bool more = !effects.committed.empty();
     for (Entry& entry : effects.committed) g.unapplied.push_back(std::move(entry));
-    if (more) applyDue(g, out);
+    if (more) applyDue(now, g, out);
     if (!g.group) return; // the rows failed
     roleOf(now, g, out);
     for (const auto& r : effects.reads) {
@@ -71,20 +71,25 @@ void Server::take(Moment now, Replica& g, GroupEffects& effects, Effects& out) {
         parked_ -= question.askers();
         if (r.ok && g.leading && g.applied.index >= r.index) query(now, g, std::move(question), true, out);
         else reply(question, {}, Error::notLeader(g.group->leader().server), {}, out);
+        if (!g.group) return;
     }
-    for (const Member& to : effects.snapshots) offerRows(now, g, to);
+    for (const Member& to : effects.snapshots) {
+        if (g.group && g.group->needsRows()) (void)step(now, g, SnapshotEnded{to}, out); // lost just now
+        else if (g.group) offerRows(now, g, to);
+    }
     if (more && g.group) (void)step(now, g, RowsApplied{g.applied.index}, out);
 }
 
 // The machine is told when leading begins (with an entry of the own term in the rows) and ends.
 void Server::roleOf(Moment now, Replica& g, Effects& out) {
-    if (g.leading && (!g.group->leads() || g.group->term() != g.led)) stopLeading(g, &out);
-    if (g.leading || !g.group->leads() || g.applied.index < g.group->firstOfTerm()) return;
+    if (g.leading && (!g.group->leads() || g.group->needsRows() || g.group->term() != g.led)) stopLeading(g, &out);
+    if (g.leading || !g.group->leads() || g.group->needsRows() || g.applied.index < g.group->firstOfTerm()) return;
     g.leading = true;
     g.led = g.group->term();
     touch(g);
     LeaderOf leader(*this, now, g, out);
     g.machine->started(*g.rows, timeOf(g, now), leader);
+    (void)readFailed(now, g, out);
 }
 
 // What was proposed may still be committed by another leader: who waits for it must ask there, under its id.

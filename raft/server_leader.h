@@ -6,6 +6,9 @@
 namespace skua::raft {
 
 std::string prefixOf(GroupId group); // of all keys of the group's rows
+// Of AppliedRow and InstallingRow, behind that.
+inline constexpr const char* kUnreadable = "a read of the rows failed; look at the disk";
+inline const std::string kAppliedKey(1, '\x01'), kInstallingKey(1, '\x05');
 
 class Server::LeaderOf final : public Leader {
 public:

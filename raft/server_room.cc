@@ -54,7 +54,7 @@ void Server::roomTick(Moment now, Effects& out) {
     for (auto& [_, g] : groups_) {
         if (!g->group) continue;
         if (!g->unapplied.empty() && !kv_.full()) {
-            applyDue(*g, out);
+            applyDue(now, *g, out);
             if (!g->group) continue;
             roleOf(now, *g, out);
             (void)step(now, *g, RowsApplied{g->applied.index}, out);

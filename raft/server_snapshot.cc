@@ -1,8 +1,9 @@
 // Server: a group's rows, streamed to a member that is behind the log (messages: peer_messages.h).
 //
-// The side that gets them writes a mark first, then part after part over what it has, then the applied row while
-// removing the mark, in one batch; flushes; and only then the group begins its log anew and answers. A start that
-// finds the mark asks for the rows again.
+// The side that gets them puts a mark in place of what it has, in one batch that reads nothing (it may be damaged); then part
+// after part, then the applied row while removing the mark, in one batch; flushes; and only then the group begins its log
+// anew and answers. A start that finds the mark asks for the rows again; the applied row of before stays beside it, for the log
+// is behind that.
 #include <algorithm>
 #include "core/base/probe.h"
 #include "raft/server.h"
@@ -12,9 +13,7 @@ namespace skua::raft {
 
 namespace {
 LogBase baseOf(const Applied& a) { return {a.index, a.term, a.wall, a.age, a.configuration, {a.members, a.learners}}; }
-std::string keyOf(char table) { return std::string(1, table); }
 constexpr std::size_t kMaxRowBytes = net::kMaxBody - 32'768; // fits a frame
-const std::string kAppliedKey = keyOf('\x01'), kInstallingKey = keyOf('\x05');
 } // namespace
 
 void Server::sendSnapshot(const Member& from, const Member& to, GroupId group, u64 number, decltype(SnapshotMessage::body) body) {
@@ -84,7 +83,11 @@ void Server::asked(Moment now, const SnapshotMessage& m, const AskRows& ask, Eff
     }
     if (ask.part != s.part) return;
     if (!s.last) s.last = nextPart(s);
-    if (s.rows->failed()) return stopGroup(*g, "its rows cannot be read; look at the disk", &out);
+    if (s.rows->failed()) { // who asks is offered them by somebody else
+        kv_.fail();
+        (void)readFailed(now, *g, out);
+        return;
+    }
     sendSnapshot(g->group->self(), s.to, m.group, m.number, *s.last);
 }
 
@@ -108,8 +111,10 @@ void Server::offered(Moment now, Replica& g, const SnapshotMessage& m, const Off
     if (!install) return sendSnapshot(m.to, m.from, g.id, m.number, AskRows{false, 0});
     PROBE("a snapshot is installed");
     store::Batch mark;
-    mark.emplace(prefixOf(g.id) + kInstallingKey, wire::encode(Installing{m.number}));
-    if (!kv_.write(mark)) {
+    const std::string prefix = prefixOf(g.id);
+    mark.emplace(prefix + kInstallingKey, wire::encode(Installing{m.number}));
+    if (g.applied.index.value != 0) mark.emplace(prefix + kAppliedKey, wire::encode(g.applied));
+    if (!kv_.replace(prefix, wire::afterPrefix(prefix), mark)) {
         if (kv_.full()) return;
         return stopGroup(g, "its rows cannot be written; look at the disk", &out);
     }
@@ -130,22 +135,14 @@ void Server::gotRows(Moment now, Replica& g, const SnapshotMessage& m, RowsPart&
             return; // not what was asked for
         batch.insert_or_assign(prefix + row.key.value, std::move(row.value.value));
     }
-    // What we have in between and the sender has not goes.
-    const std::string to = part.last || part.rows.empty() ? wire::afterPrefix(prefix) : prefix + part.rows.back().key.value;
-    kv_.scan(prefix + in.done, to, [&](std::string_view key, std::string_view) {
-        const std::string_view own = key.substr(prefix.size());
-        if (own != kAppliedKey && own != kInstallingKey) batch.try_emplace(std::string(key), std::nullopt);
-        return true;
-    });
     if (part.last) {
         batch.insert_or_assign(prefix + kAppliedKey, wire::encode(in.applied));
         batch.insert_or_assign(prefix + kInstallingKey, std::nullopt);
     }
     const std::string done = part.rows.empty() ? in.done : part.rows.back().key.value + '\0';
-    if (kv_.failed() || !kv_.write(batch)) {
-        if (!kv_.failed() && kv_.full()) return; // asked for again
-        kv_.forgive();
-        return stopGroup(g, "its rows cannot be read or written; look at the disk", &out);
+    if (!kv_.write(batch)) {
+        if (kv_.full()) return; // asked for again
+        return stopGroup(g, "its rows cannot be written; look at the disk", &out);
     }
     in.part++;
     in.done = done;

@@ -192,6 +192,7 @@ private:
         Effects now_due = std::move(effects_);
         effects_ = {};
         if (now_due.write != 0) tasks_.spawn(append(now_due.write, std::move(now_due.log)));
+        for (const std::string& line : now_due.said) log::error("{}", line);
         for (auto& f : now_due.frames) sendFrame(f.to, std::move(f.body));
         if (now_due.flush_rows != 0) tasks_.spawn(flushFor(now_due.flush_rows));
         // Dropped unanswered, they are told that the outcome is not known here.

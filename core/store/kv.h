@@ -45,6 +45,8 @@ public:
     // All or nothing; visible to reads at once; durable after flush() (there is no log of its own).
     // False: refused by the disk, nothing is changed.
     virtual bool write(const Batch& batch) = 0;
+    // Everything in [from, to) goes without being read, be it damaged; then `batch`. All of it or nothing, as write().
+    virtual bool replace(std::string_view from, std::string_view to, const Batch& batch) = 0;
     // The last refusal was for want of room, nothing else: the same write may be tried again once this is false.
     virtual bool full() const { return false; }
     // Everything written so far survives a crash when this returns true. May take long.

@@ -85,8 +85,18 @@ void KvRocksdb::scan(std::string_view from, std::string_view to, const Visit& vi
 }
 
 bool KvRocksdb::write(const Batch& batch) {
-    if (full()) return false;
     rocksdb::WriteBatch all;
+    return give(all, batch);
+}
+
+// A tombstone for the whole range: what lies under it is not looked at any more.
+bool KvRocksdb::replace(std::string_view from, std::string_view to, const Batch& batch) {
+    rocksdb::WriteBatch all;
+    return all.DeleteRange(slice(from), slice(to)).ok() && give(all, batch);
+}
+
+bool KvRocksdb::give(rocksdb::WriteBatch& all, const Batch& batch) {
+    if (full()) return false;
     for (const auto& [key, value] : batch) {
         const rocksdb::Status s = value ? all.Put(slice(key), slice(*value)) : all.Delete(slice(key));
         if (!s.ok()) return false;

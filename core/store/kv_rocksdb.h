@@ -12,7 +12,8 @@
 
 namespace rocksdb {
 class DB;
-}
+class WriteBatch;
+} // namespace rocksdb
 
 namespace skua::store {
 
@@ -32,6 +33,7 @@ public:
     std::optional<std::string> get(std::string_view key) const override;
     void scan(std::string_view from, std::string_view to, const Visit& visit) const override;
     bool write(const Batch& batch) override;
+    bool replace(std::string_view from, std::string_view to, const Batch& batch) override;
     bool flush() override;
     // Writes go to memory for a while yet where the disk is full; then they are refused.
     bool full() const override;
@@ -44,6 +46,7 @@ public:
 private:
     class Snapshot;
     KvRocksdb();
+    bool give(rocksdb::WriteBatch& all, const Batch& batch);
     mutable std::string trouble_;
     std::unique_ptr<RoomFiles> files_; // outlives db_
     std::unique_ptr<rocksdb::DB> db_;

@@ -43,6 +43,13 @@ bool RowBuffer::write(const Batch& batch) {
     return true;
 }
 
+bool RowBuffer::replace(std::string_view from, std::string_view to, const Batch& batch) {
+    if (!settle() || !below_.replace(from, to, batch)) return false;
+    lately_.clear();
+    before_.clear();
+    return true;
+}
+
 bool RowBuffer::settle() {
     if (gathered_.empty()) return true;
     if (!below_.write(gathered_)) return false;

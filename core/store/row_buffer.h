@@ -25,6 +25,7 @@ public:
     void scan(std::string_view from, std::string_view to, const Visit& visit) const override;
     // False: below is full, or refused what was gathered before.
     bool write(const Batch& batch) override;
+    bool replace(std::string_view from, std::string_view to, const Batch& batch) override;
     bool full() const override { return below_.full(); }
     // False: below refused. It stays gathered, is seen as before, and may be settled later.
     bool settle();

@@ -45,6 +45,7 @@ struct Cluster {
     void fillOne();    // the disk of some metadata process, for a while
     void breakOne();   // it writes nothing any more, until a human sees to it
     void flipOne();    // a byte in the log of some metadata process, which finds it when it starts again
+    void spoilOne();   // rows of some group on one of its members: what is on the disk cannot be read any more
     void cornerOne();  // some group: only one of it has all of the log, and that one loses its rows
     // A process that is in no group yet, of that one's role.
     Machine& addSpare(const Machine& like);
@@ -70,6 +71,7 @@ struct Cluster {
     bool mended();               // every group has its voters, all of stores that are there, and all know it
     void mend(Machine& machine); // its disk
     bool hasRows(const Machine& machine, GroupId group) const;
+    bool readable() const; // all rows of all
     template <class Process>
     void fell(Process& process, u64 back = 0); // it is up again after that, or when chance says
     template <class Process>

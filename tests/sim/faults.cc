@@ -1,5 +1,6 @@
 // Faults that take some doing: disks that are full or damaged, rows that are lost, servers that are replaced.
 #include <algorithm>
+#include "raft/server_leader.h"
 #include "tests/sim/cluster.h"
 
 namespace skua::sim {
@@ -53,6 +54,32 @@ void Cluster::flipOne() {
     world.tell("{} has damage in its log segment={} at={}", m.name, flip->segment, flip->at);
 }
 
+void Cluster::spoilOne() {
+    const GroupId group = anyGroup();
+    if (replicas == 1 || !mended() || !readable()) return;
+    const auto voters = membersOf(group);
+    for (const raft::Member& voter : voters)
+        if (!hasRows(machineOf(voter), group)) return; // one at a time
+    Machine& m = machineOf(voters[world.random.below(voters.size())]);
+    if (m.broken != Machine::Broken::kNo) return;
+    std::set<std::string, std::less<>> keys;
+    const std::string prefix = raft::prefixOf(group);
+    const bool all = world.random.oneIn(2);
+    for (const auto& [key, _] : m.kv.rows())
+        if (key.starts_with(prefix) && key[prefix.size()] != '\x01' && key[prefix.size()] != '\x05')
+            if (all || world.random.oneIn(8)) keys.insert(key);
+    if (keys.empty()) return;
+    world.count("fault rows spoilt");
+    world.tell("{} has rows of group {} that cannot be read keys={}", m.name, group.value, keys.size());
+    m.kv.spoil(std::move(keys));
+    world.after(world.random.between(kMinute, 3 * kMinute), [&m] { m.kv.unspoil(); }); // what nobody has read by then
+    if (world.random.oneIn(2)) fell(m, world.random.between(kMillisecond, kSecond));   // what it remembers hides it
+}
+
+bool Cluster::readable() const {
+    return std::all_of(machines.begin(), machines.end(), [](const auto& m) { return m->kv.spoilt().empty(); });
+}
+
 bool Cluster::hasRows(const Machine& m, GroupId group) const {
     return m.up() && m.life->server().group(group) && !m.life->server().group(group)->needsRows();
 }
@@ -60,7 +87,7 @@ bool Cluster::hasRows(const Machine& m, GroupId group) const {
 void Cluster::cornerOne() {
     const GroupId group = anyGroup();
     Machine* leader = leaderOf(group);
-    if (!leader || replicas != 3 || slow || !mended()) return;
+    if (!leader || replicas != 3 || slow || !mended() || !readable()) return;
     std::vector<Machine*> others;
     for (const raft::Member& voter : membersOf(group))
         if (&machineOf(voter) != leader) others.push_back(&machineOf(voter));

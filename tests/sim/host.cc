@@ -204,6 +204,7 @@ void Host::carryOut() {
             if (r.kind == raft::RecordKind::kVote) machine_.cluster.voted(machine_, takes);
         writeLog(due.write, std::move(due.log), takes);
     }
+    for (const std::string& line : due.said) world_.tell("{}: {}", machine_.name, line);
     if (server_->behind() || !rows_->settled())
         later(world_.now() + 20 * kMicrosecond, [](Host& host) {
             if (host.server_->behind()) {

@@ -198,7 +198,7 @@ private:
             return crew_.stops--,
                    w->stop(world_.random.oneIn(3) ? world_.random.below(3 * kHour) : world_.random.below(8 * kMinute));
         if (!chaos_.crashes) return;
-        const u64 what = world_.random.below(25);
+        const u64 what = world_.random.below(27);
         if (what < 8) return cluster_.crashOne();
         if (what < 10) return cluster_.crashLeader();
         if (what < 11) return cluster_.crashGroup();
@@ -208,6 +208,7 @@ private:
         if (what == 17) return cluster_.emptyOne();
         if (what == 20) return cluster_.fillOne();
         if (what == 24) return cluster_.breakOne();
+        if (what > 24) return cluster_.spoilOne();
         if (what == 21) return cluster_.flipOne();
         if (what == 22) return cluster_.cornerOne();
         if (what == 23) return replaceOne();
@@ -262,6 +263,7 @@ private:
         world_.quiet = false;
         cluster_.night(false);
         cluster_.network.heal();
+        for (auto& m : cluster_.machines) m->kv.unspoil();
         cluster_.startAll();
         for (auto& w : workers_) w->begin();
         // Who was told of failures before is patient; messages under way arrive.
@@ -312,6 +314,7 @@ const std::vector<std::string>& mustHappen() {
                                               "fault flipped byte in a log",
                                               "damaged log set aside",
                                               "fault rows lost",
+                                              "fault rows spoilt",
                                               "fault crash while a snapshot is installed",
                                               "fault crash of a whole group",
                                               "fault crash of a majority",

@@ -34,6 +34,9 @@ public:
         rows.scan(from, to, visit);
     }
     bool write(const Batch& batch) override { return rows.write(batch); }
+    bool replace(std::string_view from, std::string_view to, const Batch& batch) override {
+        return rows.replace(from, to, batch);
+    }
     bool flush() override { return rows.flush(); }
     std::unique_ptr<Reader> snapshot() const override { return rows.snapshot(); }
     KvMemory rows;
