@@ -145,6 +145,7 @@ int replaceHere(client::Process& process, Replace o) {
         return fail(o.name + " is no process of a local cluster here: start a new server of its kind, and say --with its name");
     if (cluster.running(o.name))
         return fail(o.name + " runs; `skua cluster kill " + o.name + "` ends it, or say --with the name of another server");
+    if (auto may = cluster.mayStart({o.name, *command}); !may) return fail(may.error().detail); // nobody has the folder
     auto store = process.run(storeOf(process.client(), o.name));
     if (!store) return fail(store.error());
     std::error_code ec;

@@ -1,6 +1,8 @@
 // The other `cluster` commands: down, status, kill, start, logs.
 #include <signal.h>
 #include <unistd.h>
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -24,10 +26,12 @@ std::string clusterDir(const std::string& flag) {
 
 namespace {
 
+constexpr u64 kWatchMs = 3000; // a process that ends meanwhile had been told to
+
 bool waitEnded(const LocalCluster& cluster, const std::vector<std::string>& names, int seconds) {
     for (int i = 0; i < seconds * 100; i++) {
         bool any = false;
-        for (const auto& name : names) any = any || cluster.running(name);
+        for (const auto& name : names) any = any || !cluster.gone(name);
         if (!any) return true;
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
@@ -50,14 +54,17 @@ int status(const std::string& dir, bool json) {
     int ended = 0;
     for (const auto& name : cluster->names()) {
         const auto pid = cluster->running(name);
+        const auto ending = pid ? std::nullopt : cluster->pidOf(name); // its locks and port may be held yet
         if (!pid) ended++;
         if (json) {
-            nlohmann::json one = {{"name", name}, {"running", pid.has_value()}};
+            nlohmann::json one = {{"name", name}, {"running", pid.has_value()}, {"ending", ending.has_value()}};
             if (pid) one["pid"] = *pid;
             else one["last_log_line"] = cluster->lastLogLine(name);
             out.push_back(one);
         } else if (pid) {
             print(name + "  running  pid " + std::to_string(*pid) + "\n");
+        } else if (ending) {
+            print(name + "  ending  pid " + std::to_string(*ending) + "\n");
         } else {
             print(name + "  ended  " + cluster->lastLogLine(name) + "\n");
         }
@@ -73,20 +80,16 @@ int killOne(const std::string& dir, const std::string& name) {
     return waitEnded(*cluster, {name}, 10) ? kFine : fail(name + " does not end");
 }
 
-int startOne(const std::string& dir, const std::string& name) {
-    auto cluster = existing(dir);
-    if (!cluster) return fail(cluster.error().detail);
-    auto command = cluster->commandOf(name);
-    if (!command) return fail(command.error().detail);
-    if (name.starts_with("mount")) {
-        std::vector<std::string> options;
-        for (std::size_t i = 0; i + 1 < command->size(); i++)
-            if ((*command)[i] == "-o") options.push_back((*command)[i + 1]);
-        auto mounted = mountNow(cluster->configPath(), command->back(), options);
-        return mounted ? kFine : fail(mounted.error().detail);
-    }
-    if (auto ok = startAndNote(*cluster, name, *command); !ok) return fail(ok.error().detail);
-    return kFine;
+Result<Started> startOne(LocalCluster& cluster, const std::string& name, u64 watch_ms) {
+    TRY(const std::vector<std::string> command, cluster.commandOf(name));
+    if (!name.starts_with("mount")) return cluster.serve({name, command}, watch_ms);
+    std::vector<std::string> options;
+    for (std::size_t i = 0; i + 1 < command.size(); i++)
+        if (command[i] == "-o") options.push_back(command[i + 1]);
+    const auto before = cluster.running(name);
+    TRY_OK(mountNow(cluster.configPath(), command.back(), options));
+    const int pid = cluster.running(name).value_or(0);
+    return Started{pid, before == pid};
 }
 
 int logs(const std::string& dir, const std::string& name, bool follow, u64 lines) {
@@ -101,6 +104,20 @@ int logs(const std::string& dir, const std::string& name, bool follow, u64 lines
 
 } // namespace
 
+int clusterStart(const std::string& dir, const std::vector<std::string>& names) {
+    auto cluster = existing(dir);
+    if (!cluster) return fail(cluster.error().detail);
+    const auto began = std::chrono::steady_clock::now();
+    int code = kFine;
+    for (const std::string& name : names) {
+        const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+        const auto one = startOne(*cluster, name, kWatchMs - std::min<u64>(kWatchMs, static_cast<u64>(passed.count())));
+        if (one) print(name + (one->already ? "  ran already" : "  started") + "  pid " + std::to_string(one->pid) + "\n");
+        else code = fail(one.error().detail);
+    }
+    return code;
+}
+
 int clusterDown(const Settings&, const std::string& dir, bool force) {
     auto cluster = existing(dir);
     if (!cluster) return fail(cluster.error().detail);
@@ -111,13 +128,13 @@ int clusterDown(const Settings&, const std::string& dir, bool force) {
             auto gone = unmountNow(m.point, force);
             if (!gone && !force) return fail(gone.error().detail);
         }
-        if (!cluster->running(m.name)) cluster->remove(m.name);
+        if (cluster->gone(m.name)) cluster->remove(m.name);
     }
     // Those who write first, those who answer them last.
     for (const char* kind : {"mount", "blocks-", "shard-", "cdc-", "registry-"}) {
         std::vector<std::string> some;
         for (const auto& name : cluster->names())
-            if (name.starts_with(kind) && cluster->running(name)) some.push_back(name);
+            if (name.starts_with(kind) && !cluster->gone(name)) some.push_back(name);
         for (const auto& name : some) (void)cluster->signal(name, SIGTERM);
         if (waitEnded(*cluster, some, 10)) continue;
         for (const auto& name : some) (void)cluster->signal(name, SIGKILL);
@@ -155,6 +172,7 @@ void addCluster(Commands& all) {
     }
     struct Dir {
         std::string dir, name;
+        std::vector<std::string> names;
         bool force = false, json = false, follow = false;
         u64 lines = 20;
     };
@@ -180,9 +198,10 @@ void addCluster(Commands& all) {
         f->positional("NAME", o->name, "As in `cluster status`");
     }
     {
-        auto [f, o] = withDir("cluster start", "Starts one process again", "skua cluster start blocks-3",
-                              [](Commands&, Dir& d) { return startOne(clusterDir(d.dir), d.name); });
-        f->positional("NAME", o->name, "As in `cluster status`");
+        auto [f, o] =
+            withDir("cluster start", "Starts processes again, and says which ran already", "skua cluster start blocks-3",
+                    [](Commands&, Dir& d) { return clusterStart(clusterDir(d.dir), d.names); });
+        f->positional("NAME", o->names, "As in `cluster status`");
     }
     {
         auto [f, o] = withDir("cluster logs", "The last lines of a process's log", "skua cluster logs -f shard-0",

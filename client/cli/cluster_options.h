@@ -18,7 +18,6 @@ struct UpOptions {
 int clusterUp(const Settings& settings, UpOptions options);
 int clusterDown(const Settings& settings, const std::string& dir, bool force);
 
-// Restarted processes may have other ports: the registry's address is written into skua.conf anew.
-Result<> startAndNote(LocalCluster& cluster, const std::string& name, const std::vector<std::string>& command);
+int clusterStart(const std::string& dir, const std::vector<std::string>& names);
 
 } // namespace skua::cli

@@ -148,10 +148,6 @@ Task<Result<>> ownTheRoot(client::Client& client) {
 
 } // namespace
 
-Result<> startAndNote(LocalCluster& cluster, const std::string& name, const std::vector<std::string>& command) {
-    return cluster.serve({name, command});
-}
-
 int clusterUp(const Settings& settings, UpOptions o) {
     if (o.replicas < 1 || o.replicas > 7) return usage("--replicas takes 1 to 7");
     if (o.shards < 1 || o.shards > 4096) return usage("--shards takes 1 to 4096");
@@ -219,6 +215,14 @@ int clusterUp(const Settings& settings, UpOptions o) {
                                         "--log-level",
                                         set->log_level};
     };
+    std::string started;
+    u64 ran = 0;
+    auto serve = [&](const std::string& name, const std::vector<std::string>& command) -> Result<> {
+        TRY(const Started one, cluster.serve({name, command}));
+        if (one.already) ran++;
+        else started += " " + name;
+        return Ok{};
+    };
     for (std::size_t role = 0; role < 3; role++) {
         for (u64 i = 0; i < o.replicas; i++) {
             const std::string name = std::array{"registry-", "cdc-", "shard-"}[role] + std::to_string(i);
@@ -229,7 +233,7 @@ int clusterUp(const Settings& settings, UpOptions o) {
                 if (set->retention) command.insert(command.end(), {"--retention", std::to_string(set->retention)});
             }
             if (auto old = cluster.commandOf(name); old) command = *old;
-            if (auto ok = startAndNote(cluster, name, command); !ok) return fail(ok.error().detail);
+            if (auto ok = serve(name, command); !ok) return fail(ok.error().detail);
         }
     }
 
@@ -237,7 +241,7 @@ int clusterUp(const Settings& settings, UpOptions o) {
     for (u64 i = 0; i < o.disks; i++) {
         const std::string name = "blocks-" + std::to_string(i);
         if (auto old = cluster.commandOf(name); old) {
-            if (auto ok = startAndNote(cluster, name, *old); !ok) return fail(ok.error().detail);
+            if (auto ok = serve(name, *old); !ok) return fail(ok.error().detail);
             continue;
         }
         const std::string disk = i >= o.disk.size() ? cluster.path(name + "/disk0") : o.disk[i];
@@ -266,8 +270,9 @@ int clusterUp(const Settings& settings, UpOptions o) {
                                            cluster.logPath(name),
                                            "--log-level",
                                            set->log_level};
-        if (auto ok = startAndNote(cluster, name, run); !ok) return fail(ok.error().detail);
+        if (auto ok = serve(name, run); !ok) return fail(ok.error().detail);
     }
+    if (ran && !started.empty()) saySlowly("started" + started + "; " + std::to_string(ran) + " others ran already");
 
     Settings ours = settings;
     ours.config = config;

@@ -45,15 +45,14 @@ Result<std::string> findProgram(const std::string& name) {
     return Error(Code::NotFound, name + " is neither beside " + self.string() + " nor in ../libexec/skua");
 }
 
-u64 startTimeOf(int pid) {
-    const std::string stat = readWhole("/proc/" + std::to_string(pid) + "/stat");
-    const auto close = stat.rfind(')'); // the name before it may hold anything
-    if (close == stat.npos) return 0;
-    std::istringstream in(stat.substr(close + 2));
-    std::string field;
-    for (int i = 3; i <= 22; i++) in >> field;
-    return std::strtoull(field.c_str(), nullptr, 10);
-}
+namespace {
+
+constexpr u64 kEndingMs = 10'000; // until what is ending has ended
+constexpr u64 kOthersMs = 30'000; // until another command has started the same process
+constexpr u64 kHeldMs = 2'000;    // until a folder is let go that nobody we know of has
+constexpr int kPollUs = 5000;
+
+} // namespace
 
 bool LocalCluster::exists() const { return access(configPath().c_str(), R_OK) == 0; }
 
@@ -87,7 +86,7 @@ std::vector<std::string> LocalCluster::names() const {
 }
 
 void LocalCluster::remember(const std::string& name, int pid) const {
-    (void)writeWhole(path("run/" + name + ".pid"), std::to_string(pid) + " " + std::to_string(startTimeOf(pid)) + "\n");
+    (void)writeWhole(path("run/" + name + ".pid"), ProcessMark::of(pid).text());
 }
 
 void LocalCluster::forget(const std::string& name) const { ::unlink(path("run/" + name + ".pid").c_str()); }
@@ -97,16 +96,18 @@ void LocalCluster::remove(const std::string& name) const {
         ::unlink(path("run/" + name + kind).c_str());
 }
 
+Life LocalCluster::life(const std::string& name) const {
+    return lifeOf(ProcessMark::parse(readWhole(path("run/" + name + ".pid"))));
+}
+
 std::optional<int> LocalCluster::running(const std::string& name) const {
-    std::istringstream in(readWhole(path("run/" + name + ".pid")));
-    int pid = 0;
-    u64 started = 0;
-    if (!(in >> pid >> started) || pid <= 1) return std::nullopt;
-    if (startTimeOf(pid) != started) return std::nullopt;
-    const std::string stat = readWhole("/proc/" + std::to_string(pid) + "/stat");
-    if (const auto close = stat.rfind(')'); close != stat.npos && close + 2 < stat.size() && stat[close + 2] == 'Z')
-        return std::nullopt;
-    return pid;
+    const ProcessMark mark = ProcessMark::parse(readWhole(path("run/" + name + ".pid")));
+    return lifeOf(mark) == Life::kRuns ? std::optional(mark.pid) : std::nullopt;
+}
+
+std::optional<int> LocalCluster::pidOf(const std::string& name) const {
+    const ProcessMark mark = ProcessMark::parse(readWhole(path("run/" + name + ".pid")));
+    return lifeOf(mark) != Life::kGone ? std::optional(mark.pid) : std::nullopt;
 }
 
 Result<std::vector<std::string>> LocalCluster::commandOf(const std::string& name) const {
@@ -163,12 +164,12 @@ Result<> LocalCluster::start(const LocalProcess& process) {
 }
 
 Result<> LocalCluster::signal(const std::string& name, int number) const {
-    auto pid = running(name);
-    if (!pid) {
+    const auto sent = signalTo(ProcessMark::parse(readWhole(path("run/" + name + ".pid"))), number);
+    if (sent.code() == Code::NotFound) {
         TRY_OK(commandOf(name));
         return Error(Code::NotFound, name + " does not run; `skua cluster start " + name + "` starts it");
     }
-    if (::kill(*pid, number) != 0) return Error(Code::Io, name + ": " + std::strerror(errno));
+    if (!sent) return Error(Code::Io, name + ": " + sent.error().detail);
     return Ok{};
 }
 
@@ -214,8 +215,36 @@ bool canListen(const std::string& address) {
 
 } // namespace
 
-Result<> LocalCluster::serve(LocalProcess process, u64 limit_ms) {
-    if (running(process.name)) return Ok{};
+Result<> LocalCluster::mayStart(const LocalProcess& process) const {
+    const std::string& name = process.name;
+    for (u64 us = 0; life(name) == Life::kEnding; us += kPollUs) {
+        if (us >= kEndingMs * 1000)
+            return Error(Code::Busy, name + " has been told to end and has not: pid " + std::to_string(pidOf(name).value_or(0)) +
+                                         "; `skua cluster kill " + name + "` ends it");
+        usleep(kPollUs);
+    }
+    if (running(name)) return Ok{};
+    // Its pid file may be lost, or of another machine: the lock on its data tells.
+    for (std::size_t i = 0; i + 1 < process.command.size(); i++) {
+        if (process.command[i] != "--dir") continue;
+        const std::string& folder = process.command[i + 1];
+        int holder = 0;
+        for (u64 us = 0; (holder = holderOf(folder)) != 0; us += kPollUs) {
+            if (us >= kHeldMs * 1000)
+                return Error(Code::Busy, name + " is not known to run, but its folder " + folder + " is in use by process " +
+                                             std::to_string(holder) + "; end that first");
+            usleep(kPollUs);
+        }
+    }
+    return Ok{};
+}
+
+Result<Started> LocalCluster::serve(LocalProcess process, u64 watch_ms, u64 limit_ms) {
+    for (u64 us = 0; us < watch_ms * 1000 && running(process.name); us += kPollUs) usleep(kPollUs);
+    const auto others = FileLock::take(path("run/" + process.name + ".lock"), kOthersMs);
+    if (!others) return others.error();
+    TRY_OK(mayStart(process));
+    if (auto pid = running(process.name)) return Started{*pid, true};
     const auto slash = process.command[0].rfind('/');
     TRY(process.command[0], findProgram(process.command[0].substr(slash == std::string::npos ? 0 : slash + 1)));
     const std::string before = address(process.name);
@@ -242,19 +271,21 @@ Result<> LocalCluster::serve(LocalProcess process, u64 limit_ms) {
         return Error(Code::Unavailable, process.name + " does not listen: " + lastLogLine(process.name));
     ::unlink(kept.c_str());
     if (process.name.starts_with("registry-")) {
+        const auto alone = FileLock::take(path("run/configure.lock"), kOthersMs); // several may start at once
+        if (!alone) return alone.error();
         std::string all;
         for (const std::string& name : names())
             if (const std::string at = address(name); name.starts_with("registry-") && !at.empty())
                 all += (all.empty() ? "" : ", ") + at;
-        return configure("registry", all);
+        TRY_OK(configure("registry", all));
     }
-    return Ok{};
+    return Started{running(process.name).value_or(0), false};
 }
 
 bool LocalCluster::waitGone(const std::string& name, u64 limit_ms) const {
-    for (u64 ms = 0; running(name); ms += 5) {
-        if (ms >= limit_ms) return false;
-        usleep(5000);
+    for (u64 us = 0; !gone(name); us += kPollUs) {
+        if (us >= limit_ms * 1000) return false;
+        usleep(kPollUs);
     }
     return true;
 }

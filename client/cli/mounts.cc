@@ -178,14 +178,17 @@ Result<> mountNow(const std::string& config, const std::string& wanted, const st
     std::string name = "mount";
     std::vector<MountPoint> known = mountsOf(keeper);
     auto taken = [&](const std::string& n) {
-        return std::ranges::any_of(
-            known, [&](const MountPoint& m) { return m.name == n && m.point != point && keeper.running(m.name); });
+        return std::ranges::any_of(known,
+                                   [&](const MountPoint& m) { return m.name == n && m.point != point && !keeper.gone(m.name); });
     };
     bool ended = false;
     for (int i = 1; taken(name); i++) name = "mount-" + std::to_string(i);
     for (const MountPoint& m : known) {
         if (m.point != point) continue;
         name = m.name;
+        if (keeper.life(name) == Life::kEnding && !keeper.waitGone(name, kEndMs))
+            return Error(Code::Busy, "the driver of " + point + " has been told to end and has not: pid " +
+                                         std::to_string(keeper.pidOf(name).value_or(0)) + ", log " + keeper.logPath(name));
         struct stat st;
         if (keeper.running(name) && mountedType(point).starts_with("fuse.skua") && stat(point.c_str(), &st) == 0)
             return Ok{}; // the same again
@@ -240,7 +243,7 @@ Result<> unmountNow(const std::string& wanted, bool lazily) {
                 keeper = &k;
                 name = m.name;
             }
-    if (type.empty() && keeper && !keeper->running(name)) {
+    if (type.empty() && keeper && keeper->gone(name)) {
         keeper->remove(name);
         return Ok{};
     }
@@ -259,7 +262,7 @@ Result<> unmountNow(const std::string& wanted, bool lazily) {
     if (!keeper) return Ok{};
     if (!keeper->waitGone(name, lazily ? 10'000 : kEndMs))
         return Error(Code::Busy, point + " is gone, but its driver still works: pid " +
-                                     std::to_string(keeper->running(name).value_or(0)) + ", log " + keeper->logPath(name));
+                                     std::to_string(keeper->pidOf(name).value_or(0)) + ", log " + keeper->logPath(name));
     keeper->remove(name);
     return Ok{};
 }

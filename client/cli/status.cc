@@ -267,7 +267,9 @@ void sayLocal(const std::string& config) {
                   " s: " + m.waiting + "\n");
     }
     for (const auto& name : cluster.names())
-        if (!cluster.running(name))
+        if (const auto pid = cluster.pidOf(name); pid && !cluster.running(name))
+            print("process " + name + " is ending, pid " + std::to_string(*pid) + "\n");
+        else if (!pid)
             print("process " + name + " has ended; `skua cluster start " + name +
                   "` starts it; its last line: " + cluster.lastLogLine(name) + "\n");
 }

@@ -5,7 +5,7 @@ Ours and the baseline alternate five times; medians and spread are printed and w
 [{name, value, unit, bound, holds}]. Runs alone (a lock), in a scratch directory. --record writes docs/benchmarks.md's
 table anew; nothing else touches docs/. --quick: one round of small sizes, to see that it works.
 """
-import argparse, fcntl, json, os, re, resource, shutil, signal, statistics, subprocess, sys, tempfile, time
+import argparse, fcntl, json, os, re, resource, shutil, statistics, subprocess, sys, tempfile, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 parser = argparse.ArgumentParser()
@@ -214,10 +214,7 @@ def bench_restart():
         def once(count, cold):
             made = json.loads(c.skua("bench", "meta", "--op", "create", "--size", 0, "--in-flight", 256, "--count", count,
                                      "--dirs", 256, "--keep", "--json", timeout=600).stdout)
-            pid = c.pid("shard-0")
-            os.kill(pid, signal.SIGKILL)
-            while os.path.exists(f"/proc/{pid}"):  # while it is dying, `cluster start` takes it for running
-                time.sleep(0.01)
+            c.kill("shard-0")
             if cold:
                 forget_pages(os.path.join(c.dir, "shard-0"))
             started = time.monotonic()
