@@ -1,11 +1,18 @@
 #!/usr/bin/env python3
-"""Runs the test suites, in order of cost, and ends with the line "N passed, N failed[, N skipped]".
+"""Runs the test suites and ends with the line "N passed, N failed[, N skipped]".
 
 A GoogleTest binary counts its cases; any other program counts its lines "ok NAME", "FAIL NAME: why" and
 "skip NAME: why". A program that ends badly without a FAIL line counts as one failure. Everything a failed
-program printed is shown.
+program printed is shown. Each program has a line when it ends, so lines of suites that run side by side mix.
+
+What runs beside what (not with --long nor --sanitized: there one suite runs after the other):
+  first   tree and unit, short programs, as many at once as there are processors (4 at most)
+  then    those who compute, sim, model and fuzz: one after the other, each has a process for each of two
+          processors, with less right to them (nice)
+  beside  those who wait most of their time, cluster and posix: as many at once as processors, 4 at most, and
+          then by themselves those of ALONE, who measure how long things take
 """
-import argparse, concurrent.futures, glob, json, os, re, subprocess, sys, tempfile, time
+import argparse, concurrent.futures, glob, json, os, re, subprocess, sys, tempfile, threading, time
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--build", default="build/release")
@@ -72,28 +79,62 @@ def build(*parts):
 
 
 slow = 8 if args.sanitized else 1
+side_by_side = not args.sanitized and not args.long
+few = max(1, min(4, os.cpu_count() or 1))
+ALONE = ["tests/cluster/" + name for name in ("admission_test.py", "failover_test.py", "full_disk_test.py", "full_test.py", "hard_mount_test.py")]
+# name: (when it runs, how many of its programs at once, seconds each may take, programs)
 suites = {
-    "tree": (2, 120, python("tests/tree/*_test.py")),
-    "unit": (2, 300 * slow, [(os.path.basename(p), [os.path.abspath(p)]) for p in sorted(glob.glob(build("tests/unit/*_test")))]),
-    "sim": (2, 7200 if args.long else 600 * slow, python("tests/sim/*_test.py")),
-    "mutations": (1, 6 * 3600, python("tests/sim/mutations.py") if args.long else []),
-    "model": (1, 7200 if args.long else 300, [] if args.sanitized else python("tests/model/*_test.py")),
-    "fuzz": (2, 3600 if args.long else 120, [] if args.sanitized else python("tests/fuzz/*_test.py")),
-    "cluster": (1, 7200 if args.long else 600 * slow, python("tests/cluster/*_test.py") + (python("tests/cluster/*_long.py") if args.long else [])),
-    "posix": (1, 3600 if args.long else 420 * slow, python("tests/posix/*_test.py")),
+    "tree": ("first", 2, 120, python("tests/tree/*_test.py")),
+    "unit": ("first", 2, 300 * slow, [(os.path.basename(p), [os.path.abspath(p)]) for p in sorted(glob.glob(build("tests/unit/*_test")))]),
+    "sim": ("computes", 2, 7200 if args.long else 900 * slow, python("tests/sim/*_test.py")),
+    "mutations": ("computes", 1, 6 * 3600, python("tests/sim/mutations.py") if args.long else []),
+    "model": ("computes", 1, 7200 if args.long else 600, [] if args.sanitized else python("tests/model/*_test.py")),
+    "fuzz": ("computes", 2, 3600 if args.long else 240, [] if args.sanitized else python("tests/fuzz/*_test.py")),
+    "cluster": ("waits", 1, 7200 if args.long else 600 * slow, python("tests/cluster/*_test.py") + (python("tests/cluster/*_long.py") if args.long else [])),
+    "posix": ("waits", 1, 3600 if args.long else 420 * slow, python("tests/posix/*_test.py")),
 }
 chosen = args.suites.replace(",", " ").split() if args.suites else list(suites)
 totals = [0, 0, 0]
-for suite in chosen:
-    at_once, limit_s, programs = suites[suite]
+telling = threading.Lock()
+
+
+def tell(suite, out):
+    with telling:
+        for i, n in enumerate((out.passed, out.failed, out.skipped)):
+            totals[i] += n
+        print(f"{suite:8} {out.name:45} {out.passed:4} passed {out.failed:3} failed"
+              + (f" {out.skipped:3} skipped" if out.skipped else "") + f"  {out.seconds:6.1f} s", flush=True)
+        if out.failed:
+            print("\n".join("    " + line for line in out.output.splitlines()[-200:]), flush=True)
+        for line in re.findall(r"^skip .*", out.output, re.M):
+            print("    " + line, flush=True)
+
+
+def run_all(work, at_once):
+    """work: (suite, name, command, limit_s) each; tells of each as it ends."""
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-        for out in pool.map(lambda p: run(p[0], p[1], limit_s), programs):
-            totals = [totals[0] + out.passed, totals[1] + out.failed, totals[2] + out.skipped]
-            print(f"{suite:8} {out.name:45} {out.passed:4} passed {out.failed:3} failed"
-                  + (f" {out.skipped:3} skipped" if out.skipped else "") + f"  {out.seconds:6.1f} s", flush=True)
-            if out.failed:
-                print("\n".join("    " + line for line in out.output.splitlines()[-200:]), flush=True)
-            for line in re.findall(r"^skip .*", out.output, re.M):
-                print("    " + line)
+        # Not raised in a thread that nobody asks: a program that was not counted would look like one that passed.
+        for done in [pool.submit(lambda w=w: tell(w[0], run(*w[1:]))) for w in work]:
+            done.result()
+
+
+def work_of(when, among=chosen):
+    return [(suite, name, command, suites[suite][2]) for suite in among if suites[suite][0] == when for name, command in suites[suite][3]]
+
+
+started = time.monotonic()
+if side_by_side:
+    run_all(work_of("first"), few)
+    computing = [(suite, name, ["nice", "-n", "5", *command], limit_s) for suite, name, command, limit_s in work_of("computes")]
+    waiting = work_of("waits")
+    with concurrent.futures.ThreadPoolExecutor(2) as lanes:
+        beside = lanes.submit(run_all, computing, 1)
+        run_all([w for w in waiting if w[1] not in ALONE], few)
+        run_all([w for w in waiting if w[1] in ALONE], 1)
+        beside.result()
+else:
+    for suite in chosen:
+        run_all(work_of(suites[suite][0], [suite]), suites[suite][1])
+print(f"in {time.monotonic() - started:.0f} s")
 print(f"{totals[0]} passed, {totals[1]} failed" + (f", {totals[2]} skipped" if totals[2] else ""), flush=True)
 sys.exit(1 if totals[1] or totals[0] == 0 else 0)

@@ -6,7 +6,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import LONG, ROOT, main, promise
 
 targets = sorted(glob.glob(os.path.join(ROOT, "build/fuzz/tests/fuzz/*_fuzz")))
-seconds = 600 if LONG else max(4, 60 // max(1, len(targets)))
+seconds = 600 if LONG else max(4, 80 // max(1, len(targets)))  # others run beside them
 
 
 def fuzz(target):

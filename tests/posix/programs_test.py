@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Programs that people use work on a mount: cp, tar, rsync, git, gcc, sqlite3, find, mv, rm and what they rely on."""
-import os, shutil, subprocess, sys
+import os, shutil, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import Cluster, ROOT, Skip, main, promise, require_mount, run
@@ -54,15 +54,16 @@ def some_tree(path):
 @promise
 def cp_a_keeps_everything():
     d = fresh("cp")
-    some_tree("/tmp/skua-cp-%d" % os.getpid())
-    src = "/tmp/skua-cp-%d" % os.getpid()
+    scratch = tempfile.mkdtemp(prefix="skua-cp-")
+    src = os.path.join(scratch, "tree")
     try:
+        some_tree(src)
         sh(f"cp -a {src} {d}/copy && diff -r --no-dereference {src} {d}/copy")
         listing = "find . -printf '%p %y %m %U %G %s %T@ %l\\n' | sed -E 's/ d ([0-9]+ [0-9]+ [0-9]+) [0-9]+ / d \\1 0 /' | sort"
         assert sh(listing, cwd=src) == sh(listing, cwd=f"{d}/copy")
         sh(f"cp -a {d}/copy {d}/again && diff -r --no-dereference {d}/copy {d}/again")
     finally:
-        shutil.rmtree(src)
+        shutil.rmtree(scratch)
 
 
 @promise
