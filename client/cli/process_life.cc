@@ -103,7 +103,8 @@ Result<> signalTo(const ProcessMark& mark, int number) {
         failed = errno;
     if (fd >= 0) ::close(fd);
     if (failed == 0) return Ok{};
-    return Error(failed == ESRCH ? Code::NotFound : Code::Io, "process " + std::to_string(mark.pid) + ": " + std::strerror(failed));
+    return Error(failed == ESRCH ? Code::NotFound : Code::Io,
+                 "process " + std::to_string(mark.pid) + ": " + std::strerror(failed));
 }
 
 Result<FileLock> FileLock::take(const std::string& path, u64 limit_ms) {

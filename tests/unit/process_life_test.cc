@@ -1,6 +1,6 @@
 // Whether the process of a pid file lives: reused pids, zombies, what is ending, and who holds a folder.
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/wait.h>
