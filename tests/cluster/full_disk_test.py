@@ -4,7 +4,7 @@ acknowledged is lost, and all comes back by itself."""
 import os, sys, time
 
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), d) for d in ("..", ".")]
-from harness import Cluster, main, promise, wait_for
+from harness import Cluster, main, promise, run, wait_for
 from small_disk import SmallDisk
 
 
@@ -105,6 +105,8 @@ def alone_on_a_full_disk_reads_and_deletes_go_on_and_writes_say_enospc():
             c.skua("rm", "/tree/2")
             c.kill("shard-0")
             disk.fill()                         # now not even the reserve is left: it waits, and says so
+            run("sync", "-f", disk.dir)         # what was deleted is room only when the journal has it
+            disk.fill()
             c.cluster("start", "shard-0", check=False)
             assert "waiting for room to start" in c.log("shard-0")
             wait_for(lambda: any(g["leader"] == "" for g in c.status()["groups"]), 15, "the registry's seeing that nobody leads")
