@@ -16,6 +16,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.environ.get("SKUA_BUILD") or os.path.join(ROOT, "build/release")
 LONG = bool(os.environ.get("SKUA_LONG"))
 _promises = []
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in `make test &` of a script: what we start would never hear it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Skip(Exception):
