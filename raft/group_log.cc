@@ -131,6 +131,7 @@ bool GroupPast::takeBase(std::string_view payload) {
     LogBase base;
     if (!wire::decodeRow(payload, base) || base.index.value > kMaxCount || base.term.value > kMaxCount) return false;
     entries_.clear();
+    carried_.clear();
     start_ = std::move(base);
     if (start_.term > vote_.term) vote_ = {start_.term, {}};
     return true;
@@ -138,16 +139,36 @@ bool GroupPast::takeBase(std::string_view payload) {
 
 bool GroupPast::takeEntry(std::string payload) {
     auto entry = readEntry(group_, std::move(payload));
-    if (!entry) return false;
-    if (entry->term > vote_.term) vote_ = {entry->term, {}};
+    carried_.clear(); // they stand together: the rest was never written
+    return entry && put(std::move(*entry));
+}
+
+bool GroupPast::takeCarried(std::string_view payload) {
+    Carried row;
+    if (!wire::decodeRow(payload, row)) return false;
+    auto entry = readEntry(group_, std::move(row.entry.value));
+    if (!entry || entry->index < row.first || entry->index > row.last) return false;
+    if (entry->index == row.first) carried_.clear();
+    // Without their beginning: it was in a segment that is gone, and so they were needed no more.
+    else if (carried_.empty() || carried_.back().index.value + 1 != entry->index.value) return true;
+    const bool whole = entry->index == row.last;
+    carried_.push_back(std::move(*entry));
+    if (!whole) return true;
+    for (LoggedEntry& e : std::exchange(carried_, {}))
+        if (!put(std::move(e))) return false;
+    return true;
+}
+
+bool GroupPast::put(LoggedEntry entry) {
+    if (entry.term > vote_.term) vote_ = {entry.term, {}};
     const bool known = !entries_.empty() || start_.index.value != 0;
     if (known) {
         const u64 last = entries_.empty() ? start_.index.value : entries_.back().index.value;
-        if (entry->index.value > last + 1) return false;
-        if (entry->index <= start_.index) return true; // of the base already
-        while (!entries_.empty() && entries_.back().index >= entry->index) entries_.pop_back();
+        if (entry.index.value > last + 1) return false;
+        if (entry.index <= start_.index) return true; // of the base already
+        while (!entries_.empty() && entries_.back().index >= entry.index) entries_.pop_back();
     }
-    entries_.push_back(std::move(*entry));
+    entries_.push_back(std::move(entry));
     return true;
 }
 

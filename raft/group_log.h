@@ -3,7 +3,8 @@
 //   base ─► (base.index + 1) … last        entries are kept encoded: disk, peers and apply() get the same bytes
 //
 // GroupPast: the same, found again from the records of the segment log, in their order. A record of an entry
-// replaces the group's entries from its index on; a base replaces all of them.
+// replaces the group's entries from its index on; a base replaces all of them; carried ones replace from their first on, once
+// the last of them is there.
 // Thread-safety: values.
 #pragma once
 
@@ -91,6 +92,7 @@ public:
     bool takeVote(std::string_view payload);
     bool takeBase(std::string_view payload);
     bool takeEntry(std::string payload);
+    bool takeCarried(std::string_view payload);
 
     GroupId group() const { return group_; }
     const VoteRow& vote() const { return vote_; }
@@ -99,12 +101,15 @@ public:
     // The log behind `rows`, which are applied up to there; keeps what it can for followers behind.
     // False: there is a gap between rows and log.
     bool join(const LogBase& rows, GroupLog& log) const;
+    const LogBase& start() const { return start_; }
 
 private:
+    bool put(LoggedEntry entry);
     GroupId group_;
     VoteRow vote_;
     LogBase start_; // of entries_, where a record said it
     std::deque<LoggedEntry> entries_;
+    std::vector<LoggedEntry> carried_; // not whole yet
 };
 
 } // namespace skua::raft

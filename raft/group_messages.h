@@ -101,5 +101,12 @@ struct LogBase {
     Members members;
     FIELDS(index, term, wall, age, config, members)
 };
+// An entry that an older segment had, written again (log_cut.h): one of first … last, the log's last one then. They count once
+// all are there: who crashes among them has the old ones still.
+struct Carried {
+    Index first, last;
+    Bytes entry; // encoded Entry
+    FIELDS(first, last, entry)
+};
 
 } // namespace skua::raft

@@ -34,10 +34,11 @@ inline constexpr std::size_t kLogPage = 4096;
 inline constexpr std::size_t kWriteHeader = 64, kRecordHeader = 32;
 
 enum class RecordKind : u32 {
-    kEntry = 1, // an encoded Entry
-    kState = 2, // begins a segment: the group's running number so far (payload: its VoteRow, or nothing)
-    kVote = 3,  // an encoded VoteRow (group_messages.h)
-    kBase = 4,  // an encoded LogBase: the group's log begins anew behind it
+    kEntry = 1,   // an encoded Entry
+    kState = 2,   // begins a segment: the group's running number so far (payload: its VoteRow, or nothing)
+    kVote = 3,    // an encoded VoteRow (group_messages.h)
+    kBase = 4,    // an encoded LogBase: the group's log begins anew behind it
+    kCarried = 5, // an encoded Carried (group_messages.h): an entry that an older segment had, written again
 };
 struct Record {
     RecordKind kind{};

@@ -128,8 +128,7 @@ public:
     void discover(); // groups that have rows only
     // Every group that is here has other members, and there is one: what is lost here is not lost.
     bool othersHaveAll() const;
-    // Some group is down: its entries are in the log only, which must be kept.
-    bool anyTrouble() const;
+    bool anyTrouble() const; // some group is down
     void begin(Moment now, Effects& out);
 
     // --- a turn: any of these, then flush() ---------------------------------------------------------------
@@ -165,11 +164,20 @@ public:
 
     std::vector<GroupStatus> status(Moment now) const;
     std::map<GroupId, Index> appliedIndexes() const;
+
+    // --- the log's old segments (server_log.cc); log_cut.h asks ---------------------------------------------
     // What the log has to keep for a group whatever was applied; for the head of a segment.
     std::string voteRow(GroupId group) const;
     // Everything that is durable in the log now; once all of it is applied and the rows are flushed, it may go.
     std::map<GroupId, Index> durableIndexes() const;
-    bool applied(const std::map<GroupId, Index>& indexes) const;
+    // Those that have not applied so much.
+    std::vector<GroupId> lagging(const std::map<GroupId, Index>& indexes) const;
+    // A group is down whose past is not known whole: nothing may go.
+    bool keepsLog() const;
+    std::size_t carrySize(GroupId group) const; // bytes of what is not applied
+    // Gives the next writes every entry behind `flushed`, to where the rows are flushed. False: not all of them are here.
+    bool carry(GroupId group, Index flushed);
+    bool carrying() const { return carrying_ != 0; } // some of that is not durable yet
     // Memory of applied entries, of all groups; after flush() at most keep_total_bytes.
     std::size_t kept() const { return kept_; }
     bool leads(GroupId group) const;
@@ -211,7 +219,7 @@ private:
         std::unique_ptr<StateMachine> machine;
         std::unique_ptr<store::Prefixed> rows;
         Applied applied;                      // as the rows have it
-        GroupPast past;                       // until begin()
+        GroupPast past;                       // until begin(), and of one that has stopped
         std::unique_ptr<Group> group;         // null: not made yet, or down
         u64 durable = 0;                      // of the group's writes
         std::vector<GroupEffects::Send> held; // for a write
@@ -228,6 +236,7 @@ private:
         u32 losses = 0;                       // of rows that could not be read, since:
         Monotonic lossesSince;
         std::string trouble;
+        bool stopped = false;                                        // by stopGroup(): `past` is whole
         std::map<Index, Waiting> byIndex;                            // commands without a client
         std::map<std::pair<ClientId, RequestId>, Waiting> byRequest; // in the log, or pending
         std::vector<u64> formats;                                    // who waits for Format
@@ -241,6 +250,7 @@ private:
         u64 write = 0;
         GroupId group;
         u64 group_write = 0; // is whole with this record; 0: is not
+        bool again = false;  // carried
         RecordToWrite record;
     };
     struct Pair { // what was said to another host of the groups led there
@@ -284,6 +294,9 @@ private:
     void compareClocks(Moment now);
     void beaten(Moment now, const Member& from, const Beat& beat, Effects& out);
     void renewed(Moment now, const Member& from, const Heard& heard, Effects& out);
+    // the log's old segments (server_log.cc)
+    static Index lastOf(const Replica& g);
+    static void keepPast(Replica& g);
     // memory (server_kept.cc)
     void noteKept(Replica& g);
     void keepWithinTotal(Moment now, Effects& out);
@@ -365,6 +378,7 @@ private:
     InLog inLog_, clientsInLog_, backgroundInLog_;      // all; and of all
     Admission::Lane looking_ = Admission::Lane::kSteps; // at one of these
     std::size_t parked_ = 0, kept_ = 0;
+    std::size_t carrying_ = 0; // records in gathered_ and logged_
 };
 
 } // namespace skua::raft

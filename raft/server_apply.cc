@@ -154,6 +154,7 @@ void Server::stopGroup(Replica& g, std::string why, Effects* out) {
         for (auto& [_, p] : g.confirming) reply(p, {}, Error(Code::Unavailable, g.trouble), {}, *out);
     }
     stopLeading(g, nullptr);
+    if (g.group) keepPast(g);
     g.group.reset();
     noteKept(g);
     g.held.clear();

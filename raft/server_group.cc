@@ -141,6 +141,7 @@ void Server::durable(Moment now, u64 write, Effects& out) {
     durableWrite_ = std::max(durableWrite_, write);
     std::map<GroupId, u64> done;
     while (!logged_.empty() && logged_.front().write <= durableWrite_) {
+        if (logged_.front().again) carrying_--;
         if (logged_.front().group_write != 0) done[logged_.front().group] = logged_.front().group_write;
         logged_.pop_front();
     }

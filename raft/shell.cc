@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/base/version.h"
 #include "core/net/address.h"
+#include "raft/log_cut.h"
 #include "raft/presence.h"
 #include "raft/registry_peers.h"
 
@@ -343,33 +344,33 @@ private:
         }
         co_return Ok{};
     }
-    // Segments are dropped once every row of their entries is flushed.
+    // Segments are dropped once every row of their entries is flushed (log_cut.h).
     Task<> flushes() {
+        LogCut cut(options_.segment_bytes);
         while (!stopping_) {
-            Sleep nap(ring_, kFlushCheckNs);
+            Sleep nap(ring_, cut.idle() ? kFlushCheckNs : kCutAskNs);
             co_await nap;
-            const std::vector<u64> closed = log_->closedSegments();
-            // A group that is down has entries that only the log has.
-            if (closed.empty() || !log_->trouble().empty() || server_->anyTrouble()) continue;
-            // All of closed segments is durable when a write behind them is. Then what they hold must be applied.
-            const u64 upTo = server_->lastWrite();
-            while (server_->durableWrite() < upTo) {
-                Sleep wait(ring_, 5 * kMillisecond);
-                co_await wait;
+            if (!log_->trouble().empty()) continue;
+            const LogCut::Do due = cut.next(*server_, log_->closedSegments(), ring_.now());
+            if (server_->carrying()) ring_.prepareSoon(*this);
+            if (due == LogCut::Do::kFlush && settle()) {
+                bool fine = false;
+                auto job = offload_.run([&] { fine = kv_->flush(); });
+                co_await job;
+                if (fine) {
+                    cut.flushed();
+                } else {
+                    cut.giveUp();
+                    log::error("rows cannot be flushed, the log is kept dir={}", dir_.rowsPath());
+                }
+            } else if (due == LogCut::Do::kBegin) {
+                auto begun = co_await log_->begin(); // votes that only the old segments have
+                if (begun) cut.begun();
+                else cut.giveUp();
+            } else if (due == LogCut::Do::kDrop) {
+                log_->drop(cut.closed());
+                cut.dropped();
             }
-            const auto held = server_->durableIndexes();
-            while ((!server_->applied(held) && !server_->anyTrouble()) || !settle()) {
-                Sleep wait(ring_, 20 * kMillisecond);
-                co_await wait;
-            }
-            bool fine = false;
-            auto job = offload_.run([&] { fine = kv_->flush(); });
-            co_await job;
-            if (server_->anyTrouble()) continue;
-            auto begun = co_await log_->begin(); // votes that only the old segments have
-            if (!begun) continue;
-            if (fine) log_->drop(closed);
-            else log::error("rows cannot be flushed, the log is kept dir={}", dir_.rowsPath());
         }
         co_return Ok{};
     }

@@ -38,7 +38,8 @@ Host::Host(Machine& machine, i64 rate_ppm, i64 wall_offset)
       directory_([&c = machine.cluster] { return c.registryAddresses(); }),
       caller_(clock_, transport_, directory_, ClientId{}, Random(world_.random.next()), limitsOf(0)),
       registrar_(clock_, transport_, directory_, ClientId{world_.random.next() | 1}, Random(world_.random.next()),
-                 limitsOf(kMinute)) {}
+                 limitsOf(kMinute)),
+      cut_(machine.cluster.segment_bytes) {}
 
 Host::~Host() { CHECK(tasks_.running() == 0); }
 
@@ -354,27 +355,30 @@ void Host::flushRows() {
         if (!host.settle()) return;
         Machine& m = host.machine_;
         m.cluster.witness.compare(host.world_, *host.server_, m.kv, host.compared_);
-        host.dropSegments({m.log.closed(), host.server_->lastWrite(), {}, false, 25});
+        if (host.cut_.idle()) host.dropSegments();
     });
 }
 
-// As raft/shell.cc's flushes(): what closed segments hold is durable, then applied, then flushed; then the segment that is
-// written now has every vote, durably; then they go. What is not ready for long waits for the next time.
-void Host::dropSegments(Dropping d) {
+// As raft/shell.cc's flushes().
+void Host::dropSegments() {
     Machine& m = machine_;
-    if (d.closed.empty() || server_->anyTrouble() || m.broken != Machine::Broken::kNo) return;
-    if (!d.held && server_->durableWrite() >= d.up_to) d.held = server_->durableIndexes();
-    if (d.held && !d.flushed && server_->applied(*d.held) && settle()) {
-        if (!m.cluster.bugs.cut_early && !m.kv.flush()) return;
-        d.flushed = true;
-        if (!m.log.begun() && m.room != Machine::Room::kNone) writeLog(0, {}, 300 * kMicrosecond);
-    }
-    if (d.flushed && m.log.begun()) {
+    if (m.broken != Machine::Broken::kNo) return cut_.giveUp();
+    const auto due = cut_.next(*server_, m.log.closed(), clock_.now());
+    if (due == raft::LogCut::Do::kNothing) return;
+    if (server_->carrying()) soon();
+    if (due == raft::LogCut::Do::kFlush && settle()) {
+        if (!m.cluster.bugs.cut_early && !m.kv.flush()) return cut_.giveUp();
+        cut_.flushed();
+    } else if (due == raft::LogCut::Do::kBegin) {
+        if (m.log.begun()) cut_.begun();
+        else if (writing_.empty() && m.room != Machine::Room::kNone && m.broken == Machine::Broken::kNo)
+            writeLog(0, {}, 300 * kMicrosecond);
+    } else if (due == raft::LogCut::Do::kDrop) {
         world_.count("log segments dropped");
-        return m.log.drop(d.closed);
+        m.log.drop(cut_.closed());
+        return cut_.dropped();
     }
-    if (--d.tries > 0)
-        later(world_.now() + 20 * kMillisecond, [d = std::move(d)](Host& host) mutable { host.dropSegments(std::move(d)); });
+    later(world_.now() + raft::kCutAskNs, [](Host& host) { host.dropSegments(); });
 }
 
 Task<> Host::call(GroupId group, GroupId to, std::string body, u64 token) {

@@ -15,6 +15,7 @@
 #include "core/store/kv_memory.h"
 #include "core/store/row_buffer.h"
 #include "raft/directory.h"
+#include "raft/log_cut.h"
 #include "raft/server.h"
 #include "tests/sim/log_disk.h"
 #include "tests/sim/network.h"
@@ -97,14 +98,7 @@ private:
     void writeLog(u64 number, std::vector<raft::RecordToWrite> records, u64 takes);
     void writeDone();
     std::string readLog();
-    struct Dropping {
-        std::vector<u64> closed;
-        u64 up_to = 0;
-        std::optional<std::map<GroupId, Index>> held; // by them, once that is durable
-        bool flushed = false;
-        int tries = 0; // left
-    };
-    void dropSegments(Dropping d);
+    void dropSegments();
     void flushFor(u64 number);
     void rowsAreDurable();
     net::Address addressOf(ServerId server);
@@ -130,6 +124,7 @@ private:
     std::map<u64, Answer> answers_;
     std::map<GroupId, Index> seen_, compared_; // by the witness
     Promises::Seen promised_;
+    raft::LogCut cut_;
     std::deque<Writing> writing_;
     u64 lastWrote_ = 0;
     u64 diskFree_ = 0; // when the disk is done with what it has

@@ -18,6 +18,7 @@ void Disk::wrote(const raft::RecordToWrite& record) {
         g.terms.emplace(base.index.value, base.term);
         return;
     }
+    if (record.kind == raft::RecordKind::kCarried) return; // says nothing new
     raft::VoteRow vote;
     if (wire::decodeRow(record.payload, vote) && vote.term >= g.vote.term) g.vote = vote;
 }
