@@ -153,6 +153,8 @@ TEST_F(LogCutTest, AGroupThatStoppedIsCarriedWithItsVote) {
     begin();
     const u32 l = leader(group), f = l % 3 + 1;
     Host& h = hosts[f];
+    const VoteRow vote = h.server->group(group)->voteRow();
+    ASSERT_NE(vote.vote.store, 0u);
     h.kv.refuse(true);
     ask(l, "b", 2);
     run(kSecond);
@@ -162,11 +164,11 @@ TEST_F(LogCutTest, AGroupThatStoppedIsCarriedWithItsVote) {
     LogCut cut(kSegment);
     ASSERT_EQ(cutLog(f, cut), Do::kDrop);
     EXPECT_GE(carried(f, group), 1u);
-    const u64 term = hosts[l].server->group(group)->term().value;
     crash(f);
     start(f);
     ASSERT_NE(h.server->group(group), nullptr);
-    EXPECT_EQ(h.server->group(group)->voteRow().term.value, term);
+    EXPECT_EQ(h.server->group(group)->voteRow().term, vote.term);
+    EXPECT_EQ(h.server->group(group)->voteRow().vote, vote.vote);
     run(2 * kSecond);
     EXPECT_EQ(h.kv.get(prefixOf(group) + "all"), "a;b;");
 }
