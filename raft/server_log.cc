@@ -76,7 +76,8 @@ bool Server::carry(GroupId group, Index flushed) {
         Logged l;
         l.group = group;
         l.again = true;
-        l.record = {RecordKind::kCarried, group, 0, wire::encode(Carried{due.front()->index, due.back()->index, Bytes{*e->bytes}})};
+        l.record = {RecordKind::kCarried, group, 0,
+                    wire::encode(Carried{due.front()->index, due.back()->index, Bytes{*e->bytes}})};
         gathered_.push_back(std::move(l));
         carrying_++;
     }
