@@ -75,10 +75,13 @@ struct StoredAnswer {
 };
 using Answers = store::Table<'\x02', AnswerKey, StoredAnswer>;
 struct ClientRow {
-    RequestId lowest; // unanswered: below it answers are forgotten and requests refused
-    Age until;        // the row may go then
-    RequestId swept;  // answers below it are gone, but for pending ones
-    FIELDS(lowest, until, swept)
+    RequestId lowest;  // unanswered: below it answers are forgotten and requests refused
+    Age until;         // the row may go then
+    RequestId swept;   // answers below it are gone, but for pending ones
+    RequestId highest; // of all that have an answer, or had one; 0: not known
+    // A new request's: no need to look for it among millions of rows.
+    bool knows(RequestId r) const { return highest.value == 0 || r <= highest; }
+    FIELDS(lowest, until, swept, highest)
 };
 using Clients = store::Table<'\x03', ClientKey, ClientRow>;
 // When a client's answers are looked at: each row of Clients has one of these.

@@ -205,7 +205,8 @@ void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&
             PROBE("a repeat finds its request under way");
             return wait(g, key, token, time.age, out);
         }
-        if (auto stored = Answers::get(*g.rows, {request.client, request.request})) {
+        const auto row = Clients::get(*g.rows, {request.client});
+        if (auto stored = answerOf(*g.rows, row, {request.client, request.request})) {
             if (!stored->pending) {
                 PROBE("a repeat finds its remembered answer");
                 return reply(token, time.age, stored->error, stored->body.value, out);
@@ -213,7 +214,7 @@ void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&
             PROBE("a repeat finds its request pending, in rows only");
             return wait(g, key, token, time.age, out);
         }
-        if (auto row = Clients::get(*g.rows, {request.client}); row && request.request < row->lowest) {
+        if (row && request.request < row->lowest) {
             PROBE("a repeat comes after its client has heard the answer");
             return reply(token, time.age, Error(Code::Expired, "its answer was forgotten"), {}, out);
         }

@@ -289,6 +289,7 @@ private:
     void activate(Replica& g);
     void touch(Replica& g);
     void stopLeading(Replica& g, Effects* out);
+    void hold(Replica& g, GroupEffects::Send s);
     void release(Replica& g);
     void beat(Moment now);
     void compareClocks(Moment now);
@@ -335,6 +336,8 @@ private:
     void applyDue(Moment now, Replica& g, Effects& out);
     bool apply(Replica& g, const Entry& entry, Effects& out); // false: not done; the group is down, or it is tried again
     void applyCommand(Replica& g, store::Transaction& t, const Entry& entry, Outcome& outcome, bool& keep);
+    static std::optional<StoredAnswer> answerOf(const store::Reader& rows, const std::optional<ClientRow>& client,
+                                                const AnswerKey& key);
     void remember(store::Transaction& t, const Entry& entry, const Answer* answer);
     void forgetOld(Replica& g, store::Transaction& t, Age now);
     static Age forgetAnswers(store::Transaction& t, ClientId client, Age now);

@@ -94,6 +94,7 @@ void Server::remember(store::Transaction& t, const Entry& entry, const Answer* a
         row.swept = swept;
     }
     row.until = Age{entry.age.value + kRemember};
+    if (!known || row.highest.value != 0) row.highest = std::max(row.highest, entry.request);
     Clients::put(t, {entry.client}, row);
     if (!known) Forgets::put(t, {row.until, entry.client}, {});
     if (answer && entry.request < row.swept) return Answers::erase(t, {entry.client, entry.request}); // nobody asks for it again
@@ -107,15 +108,21 @@ void Server::remember(store::Transaction& t, const Entry& entry, const Answer* a
     Answers::put(t, {entry.client, entry.request}, stored);
 }
 
+std::optional<StoredAnswer> Server::answerOf(const store::Reader& rows, const std::optional<ClientRow>& client,
+                                             const AnswerKey& key) {
+    if (client && !client->knows(key.request)) return std::nullopt;
+    return Answers::get(rows, key);
+}
+
 void Server::applyCommand(Replica& g, store::Transaction& t, const Entry& entry, Outcome& outcome, bool& keep) {
     const bool remembered = entry.client.value != 0 && entry.request.value != 0;
     if (remembered) { // checked before it was logged, and again here: the log may hold it twice
-        if (auto stored = Answers::get(t, {entry.client, entry.request})) {
+        const auto row = Clients::get(t, {entry.client});
+        if (auto stored = answerOf(t, row, {entry.client, entry.request})) {
             if (!stored->pending) outcome.answer = Answer{stored->error, stored->body.value};
             keep = false;
             return;
         }
-        auto row = Clients::get(t, {entry.client});
         if ((row && entry.request < row->lowest) || entry.age.value > entry.base.value + kRepeatFor) {
             outcome.answer = Answer{Error(Code::Expired, "it came too late"), {}};
             keep = false;
@@ -224,7 +231,7 @@ bool Server::apply(Replica& g, const Entry& entry, Effects& out) {
     if (!write(g, t)) {
         g.forgetFrom = forget_from;
         // A refused write is no effect: the group stops here and says so.
-        if (!kv_.full()) stopGroup(g, "its rows cannot be written; look at the disk", &out);
+        if (!kv_.refusedForRoom()) stopGroup(g, "its rows cannot be written; look at the disk", &out);
         return false;
     }
     g.applied = std::move(applied);

@@ -57,7 +57,7 @@ void Server::take(Moment now, Replica& g, GroupEffects& effects, Effects& out) {
         l.record = {kindOfRecord(effects.records[i].kind), g.id, 0, *effects.records[i].payload};
         gathered_.push_back(std::move(l));
     }
-    for (auto& s : effects.sends) g.held.push_back(std::move(s));
+    for (auto& s : effects.sends) hold(g, std::move(s));
     const bool more = !effects.committed.empty();
     for (Entry& entry : effects.committed) g.unapplied.push_back(std::move(entry));
     if (more) applyDue(now, g, out);
@@ -119,6 +119,22 @@ void Server::forget(Replica& g, Index up_to) {
             if (one) one->count--, one->bytes -= p.bytes;
         g.proposed.pop_front();
     }
+}
+
+// While the log has no room the leader says the same again and again, and the answers wait: the last one says it all.
+void Server::hold(Replica& g, GroupEffects::Send s) {
+    const auto* appended = std::get_if<Appended>(&s.message.body);
+    if (appended && !g.held.empty() && s.after > g.durable) {
+        GroupEffects::Send& last = g.held.back();
+        const auto* before = std::get_if<Appended>(&last.message.body);
+        if (before && last.after == s.after && last.message.to == s.message.to && last.message.term == s.message.term &&
+            before->agrees == appended->agrees && before->up_to == appended->up_to) {
+            PROBE("an answer waits for the log, and a newer one takes its place");
+            last = std::move(s);
+            return;
+        }
+    }
+    g.held.push_back(std::move(s));
 }
 
 void Server::release(Replica& g) {

@@ -115,7 +115,7 @@ void Server::offered(Moment now, Replica& g, const SnapshotMessage& m, const Off
     mark.emplace(prefix + kInstallingKey, wire::encode(Installing{m.number}));
     if (g.applied.index.value != 0) mark.emplace(prefix + kAppliedKey, wire::encode(g.applied));
     if (!kv_.replace(prefix, wire::afterPrefix(prefix), mark)) {
-        if (kv_.full()) return;
+        if (kv_.refusedForRoom()) return;
         return stopGroup(g, "its rows cannot be written; look at the disk", &out);
     }
     g.unapplied.clear(); // the snapshot has it
@@ -141,7 +141,7 @@ void Server::gotRows(Moment now, Replica& g, const SnapshotMessage& m, RowsPart&
     }
     const std::string done = part.rows.empty() ? in.done : part.rows.back().key.value + '\0';
     if (!kv_.write(batch)) {
-        if (kv_.full()) return; // asked for again
+        if (kv_.refusedForRoom()) return; // asked for again
         return stopGroup(g, "its rows cannot be written; look at the disk", &out);
     }
     in.part++;

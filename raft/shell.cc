@@ -241,7 +241,7 @@ private:
     // What was applied goes down to RocksDB. False: it has no room just now.
     bool settle() {
         if (rows_->settle()) return true;
-        if (kv_->full()) return false;
+        if (rows_->refusedForRoom()) return false;
         // Without rows there is no answer to give. A restart replays what was applied.
         log::error("rows cannot be written, ending dir={} why=\"{}\"", dir_.rowsPath(), kv_->trouble());
         ::_exit(1);
@@ -279,10 +279,11 @@ private:
     }
     // Now and then one is to be answered: of a connection that leads nowhere any more TCP would tell late.
     Task<> carryFrame(ServerId to, net::Address address, net::Message message) {
+        const Monotonic asked = ring_.now();
         auto taken = co_await pool_.call(address, std::move(message), kSecond);
         ways_[to].under_way--;
         if (!taken) {
-            if (taken.error().code == Code::OutcomeUnknown) pool_.drop(address);
+            if (taken.error().code == Code::OutcomeUnknown) pool_.drop(address, asked);
             peers_.lost();
             peers_.forget(to, address);
             log::debug("frame lost to={} why=\"{}\"", to.value, taken.error().message());

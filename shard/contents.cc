@@ -197,9 +197,13 @@ Result<> make(Context& ctx, ReservationId id, const NewContent& c, Inode& inode)
     if (c.size > kMaxFileSize) return Error(Code::TooLarge, "a file has at most 2^60 bytes");
     TRY(const ReservationRow reservation, reservations::use(ctx, id));
     TRY_OK(reservations::checkInRange(ctx, reservation, c.content.counter(), c.content.shard()));
-    auto staged = Staged::get(ctx.rows, {c.content});
-    if (!staged) TRY_OK(reservations::useContent(ctx, id, c.content));
-    else if (staged->reservation != id) return Error(Code::Invalid, "staged under another reservation");
+    // Whose id is not used is not staged either: one lookup for most.
+    std::optional<StagedRow> staged;
+    if (auto unused = reservations::useContent(ctx, id, c.content); !unused) {
+        staged = Staged::get(ctx.rows, {c.content});
+        if (!staged) return unused.error();
+        if (staged->reservation != id) return Error(Code::Invalid, "staged under another reservation");
+    }
     if (c.inline_bytes) {
         if (staged || !c.spans.empty() || c.span_count != 0) return Error(Code::Invalid, "inline bytes and spans at once");
         if (c.inline_bytes->value.size() > kMaxInline)

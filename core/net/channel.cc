@@ -53,6 +53,7 @@ Task<> Pool::Channel::live([[maybe_unused]] std::shared_ptr<Channel> self) {
     }
     backoff_ns_ = 0;
     state_ = State::kOpen;
+    opened_ = pool_.ring_.now();
     changed_.pulse();
     const Error why = co_await connection_->run();
     last_ = Error(Code::Unavailable, to_.text + ": " + (why.detail.empty() ? why.message() : why.detail));

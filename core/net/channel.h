@@ -28,6 +28,7 @@ public:
     bool idle() const { return free_.size() == kMaxOutstanding && state_ != State::kConnecting; }
     bool connected() const { return state_ != State::kIdle; }
     Monotonic used() const { return used_; }
+    Monotonic opened() const { return opened_; }
 
     // One call: sends in its constructor, co_await waits for the answer.
     class [[nodiscard]] Waiting final : Timer {
@@ -67,7 +68,7 @@ private:
     int connecting_ = -1; // the fd before it is a connection's
     Event changed_;
     Error last_{Code::Unavailable, "not connected"};
-    Monotonic retry_at_, used_;
+    Monotonic retry_at_, used_, opened_;
     u64 backoff_ns_ = 0, calls_ = 0;
     std::vector<Waiting*> slots_;
     std::vector<u16> free_;

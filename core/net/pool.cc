@@ -52,10 +52,11 @@ bool Pool::post(const Address& to, Message&& message) {
     return channelFor(to)->post(std::move(message));
 }
 
-void Pool::drop(const Address& to) {
+void Pool::drop(const Address& to, Monotonic asked) {
     auto at = channels_.find(to.text);
     if (at == channels_.end()) return;
-    for (const auto& c : at->second) c->close(Error(Code::Unavailable, to.text + ": does not answer"));
+    for (const auto& c : at->second)
+        if (c->opened() <= asked) c->close(Error(Code::Unavailable, to.text + ": does not answer"));
 }
 
 // Closes what nobody has used for long.

@@ -37,8 +37,9 @@ public:
     Task<Result<Message>> call(Address to, Message request, u64 limit_ns) override;
     // False: no connection is open (call() opens one), or over 4 MiB wait there; nothing was sent.
     bool post(const Address& to, Message&& message);
-    // Ends the connections to an address that does not answer: the next call opens another.
-    void drop(const Address& to);
+    // Ends the connections to an address that has not answered a call of `asked`: the next call opens another. Those that
+    // were opened since stay.
+    void drop(const Address& to, Monotonic asked);
     // Closes every connection; calls under way end. No call may begin afterwards.
     Task<> stop();
 

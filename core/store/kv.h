@@ -47,8 +47,10 @@ public:
     virtual bool write(const Batch& batch) = 0;
     // Everything in [from, to) goes without being read, be it damaged; then `batch`. All of it or nothing, as write().
     virtual bool replace(std::string_view from, std::string_view to, const Batch& batch) = 0;
-    // The last refusal was for want of room, nothing else: the same write may be tried again once this is false.
+    // Writes are refused now, for want of room and nothing else.
     virtual bool full() const { return false; }
+    // So the last refusal was, whatever full() says since: the same write may be tried again.
+    virtual bool refusedForRoom() const { return full(); }
     // Everything written so far survives a crash when this returns true. May take long.
     virtual bool flush() = 0;
     // The rows as they are now, whatever is written later. Holds on to space while it lives; not longer than the Kv.

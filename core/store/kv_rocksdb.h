@@ -37,6 +37,7 @@ public:
     bool flush() override;
     // Writes go to memory for a while yet where the disk is full; then they are refused.
     bool full() const override;
+    bool refusedForRoom() const override { return refusedForRoom_; }
     // Something waits for room on the disk: a flush, say.
     bool waitsForRoom() const;
     std::unique_ptr<Reader> snapshot() const override;
@@ -48,6 +49,7 @@ private:
     KvRocksdb();
     bool give(rocksdb::WriteBatch& all, const Batch& batch);
     mutable std::string trouble_;
+    bool refusedForRoom_ = false;
     std::unique_ptr<RoomFiles> files_; // outlives db_
     std::unique_ptr<rocksdb::DB> db_;
     std::size_t memtableBytes_ = 0;

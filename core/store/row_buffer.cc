@@ -38,13 +38,15 @@ void RowBuffer::scan(std::string_view from, std::string_view to, const Visit& vi
 }
 
 bool RowBuffer::write(const Batch& batch) {
-    if (below_.full() || (gathered_.size() >= kMostGathered && !settle())) return false;
+    refusedForRoom_ = below_.full();
+    if (refusedForRoom_ || (gathered_.size() >= kMostGathered && !settle())) return false;
     for (const auto& [key, value] : batch) gathered_.insert_or_assign(key, value);
     return true;
 }
 
 bool RowBuffer::replace(std::string_view from, std::string_view to, const Batch& batch) {
-    if (!settle() || !below_.replace(from, to, batch)) return false;
+    if (!settle()) return false;
+    if (!below_.replace(from, to, batch)) return refusedForRoom_ = below_.refusedForRoom(), false;
     lately_.clear();
     before_.clear();
     return true;
@@ -52,7 +54,7 @@ bool RowBuffer::replace(std::string_view from, std::string_view to, const Batch&
 
 bool RowBuffer::settle() {
     if (gathered_.empty()) return true;
-    if (!below_.write(gathered_)) return false;
+    if (!below_.write(gathered_)) return refusedForRoom_ = below_.refusedForRoom(), false;
     for (const auto& [key, value] : gathered_) {
         if (value && value->size() > kLargestRemembered) { // what is remembered of it is old
             lately_.erase(key);

@@ -27,6 +27,7 @@ public:
     bool write(const Batch& batch) override;
     bool replace(std::string_view from, std::string_view to, const Batch& batch) override;
     bool full() const override { return below_.full(); }
+    bool refusedForRoom() const override { return refusedForRoom_; }
     // False: below refused. It stays gathered, is seen as before, and may be settled later.
     bool settle();
     bool settled() const { return gathered_.empty(); }
@@ -47,6 +48,7 @@ private:
 
     Kv& below_;
     Batch gathered_;
+    bool refusedForRoom_ = false;
     // Two generations: when the younger is full it becomes the older, which is forgotten.
     mutable Lately lately_, before_;
 };

@@ -102,7 +102,7 @@ protected:
             std::vector<Effects::Frame> going;
             for (auto& [i, h] : hosts) {
                 if (!h.server) continue;
-                h.server->flush(now(i), h.out);
+                h.server->flush(now(i), h.out, logFull.contains(i) ? 0 : 2);
                 Effects due = std::move(h.out);
                 h.out = {};
                 if (due.write) h.writes.emplace_back(due.write, std::move(due.log));
@@ -179,6 +179,7 @@ protected:
     std::map<u32, Host> hosts;
     std::set<std::pair<u32, u32>> cut;
     std::map<u32, u64> ahead; // clocks, by ns
+    std::set<u32> logFull;    // it takes nothing just now
     std::set<u32> empties;    // came back with another store
     std::size_t keepTotal = kKeepTotalBytes;
     u64 clock = kHour, tokens = 0, lives = 0, frames = 0, bytes = 0, writesDone = 0;

@@ -248,6 +248,24 @@ TEST_F(Hosts, WhatIsCommittedWaitsForRoomForItsRowsAndIsAppliedOnceInOrder) {
     for (std::size_t i = 0; i < 5; i++) EXPECT_EQ(answer(l, tokens_of[i]), std::to_string(2 * (i + 1)));
     for (auto& [_, h] : hosts) EXPECT_EQ(h.kv.get(key), "a;b;c;d;e;");
 }
+TEST_F(Hosts, AFollowerWhoseLogIsFullKeepsOneAnswerNotOneForEachTimeItIsAsked) {
+    format(group);
+    run(2 * kSecond);
+    const u32 first = leader(group), full = first % 3 + 1;
+    logFull.insert(full);
+    const u64 token = ask(first, "a", 1);
+    run(5 * kMinute);
+    EXPECT_EQ(answer(first, token), "2");
+    logFull.clear();
+    const u64 before = bytes;
+    clock += kTickNs;
+    hosts[full].server->tick(now(full), hosts[full].out);
+    settle();
+    EXPECT_LT(bytes - before, 4096u);
+    run(2 * kSecond);
+    EXPECT_EQ(hosts[full].server->group(group)->log().last(), hosts[first].server->group(group)->log().last());
+}
+
 TEST_F(Hosts, WhoLosesTheLeadHangsUpOnThoseWhoWait) {
     format(group);
     run(3 * kSecond);

@@ -124,6 +124,7 @@ TEST(RowBuffer, whatBelowRefusesStaysAndIsSettledLater) {
     EXPECT_FALSE(buffer.settle());
     EXPECT_FALSE(buffer.write(put("b", "2")));
     EXPECT_TRUE(buffer.full());
+    EXPECT_TRUE(buffer.refusedForRoom());
     EXPECT_EQ(buffer.get("a"), "1");
     EXPECT_EQ(buffer.get("b"), std::nullopt);
     below.fill(false);
