@@ -84,6 +84,7 @@ struct Effects {
     std::vector<Call> calls;
     std::vector<Tell> tells;
     std::vector<std::string> said; // worth a line in the process's log
+    bool rows_refused = false;     // not for want of room: the process is to end, its start replays
 };
 
 struct ServerOptions {
@@ -128,7 +129,8 @@ public:
     void discover(); // groups that have rows only
     // Every group that is here has other members, and there is one: what is lost here is not lost.
     bool othersHaveAll() const;
-    bool anyTrouble() const; // some group is down
+    bool anyTrouble() const { return !firstTrouble().empty(); }
+    std::string firstTrouble() const; // of a group that is down
     void begin(Moment now, Effects& out);
 
     // --- a turn: any of these, then flush() ---------------------------------------------------------------
@@ -333,6 +335,7 @@ private:
     void wait(Replica& g, std::pair<ClientId, RequestId> key, u64 token, Age age, Effects& out);
     // applying (server_apply.cc)
     void stopGroup(Replica& g, std::string why, Effects* out);
+    void rowsRefused(Replica& g, Effects& out);
     void applyDue(Moment now, Replica& g, Effects& out);
     bool apply(Replica& g, const Entry& entry, Effects& out); // false: not done; the group is down, or it is tried again
     void applyCommand(Replica& g, store::Transaction& t, const Entry& entry, Outcome& outcome, bool& keep);

@@ -168,6 +168,12 @@ void Server::stopGroup(Replica& g, std::string why, Effects* out) {
     g.unapplied.clear();
 }
 
+// A refused write is no effect: the group stops here and says so, and so do all others.
+void Server::rowsRefused(Replica& g, Effects& out) {
+    stopGroup(g, "its rows cannot be written; look at the disk", &out);
+    out.rows_refused = true;
+}
+
 // In order; what the rows do not take for want of room stays, and so does all behind it.
 void Server::applyDue(Moment now, Replica& g, Effects& out) {
     while (!g.unapplied.empty() && !kv_.full()) {
@@ -230,8 +236,7 @@ bool Server::apply(Replica& g, const Entry& entry, Effects& out) {
     if (kv_.failed()) return false; // never an answer: applyDue() sees to it
     if (!write(g, t)) {
         g.forgetFrom = forget_from;
-        // A refused write is no effect: the group stops here and says so.
-        if (!kv_.refusedForRoom()) stopGroup(g, "its rows cannot be written; look at the disk", &out);
+        if (!kv_.refusedForRoom()) rowsRefused(g, out);
         return false;
     }
     g.applied = std::move(applied);

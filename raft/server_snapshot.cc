@@ -116,7 +116,7 @@ void Server::offered(Moment now, Replica& g, const SnapshotMessage& m, const Off
     if (g.applied.index.value != 0) mark.emplace(prefix + kAppliedKey, wire::encode(g.applied));
     if (!kv_.replace(prefix, wire::afterPrefix(prefix), mark)) {
         if (kv_.refusedForRoom()) return;
-        return stopGroup(g, "its rows cannot be written; look at the disk", &out);
+        return rowsRefused(g, out);
     }
     g.unapplied.clear(); // the snapshot has it
     installing_[g.id] = std::move(in);
@@ -142,7 +142,7 @@ void Server::gotRows(Moment now, Replica& g, const SnapshotMessage& m, RowsPart&
     const std::string done = part.rows.empty() ? in.done : part.rows.back().key.value + '\0';
     if (!kv_.write(batch)) {
         if (kv_.refusedForRoom()) return; // asked for again
-        return stopGroup(g, "its rows cannot be written; look at the disk", &out);
+        return rowsRefused(g, out);
     }
     in.part++;
     in.done = done;

@@ -38,8 +38,10 @@ bool Server::othersHaveAll() const {
     return !groups_.empty();
 }
 
-bool Server::anyTrouble() const {
-    return std::any_of(groups_.begin(), groups_.end(), [](const auto& g) { return !g.second->trouble.empty(); });
+std::string Server::firstTrouble() const {
+    for (const auto& [_, g] : groups_)
+        if (!g->trouble.empty()) return g->trouble;
+    return {};
 }
 
 void Server::discover() {

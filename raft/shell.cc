@@ -192,6 +192,7 @@ private:
         server_->flush(now(), effects_, log_->full() ? 0 : 2);
         Effects now_due = std::move(effects_);
         effects_ = {};
+        if (now_due.rows_refused) endForRows();
         if (now_due.write != 0) tasks_.spawn(append(now_due.write, std::move(now_due.log)));
         for (const std::string& line : now_due.said) log::error("{}", line);
         for (auto& f : now_due.frames) sendFrame(f.to, std::move(f.body));
@@ -238,13 +239,16 @@ private:
         ring_.prepareSoon(*this);
         co_return Ok{};
     }
+    // Without rows there is no answer to give. A restart replays what was applied.
+    [[noreturn]] void endForRows() {
+        log::error("rows cannot be written, ending dir={} why=\"{}\"", dir_.rowsPath(), kv_->trouble());
+        ::_exit(1);
+    }
     // What was applied goes down to RocksDB. False: it has no room just now.
     bool settle() {
         if (rows_->settle()) return true;
         if (rows_->refusedForRoom()) return false;
-        // Without rows there is no answer to give. A restart replays what was applied.
-        log::error("rows cannot be written, ending dir={} why=\"{}\"", dir_.rowsPath(), kv_->trouble());
-        ::_exit(1);
+        endForRows();
     }
     Task<> flushFor(u64 number) {
         while (!settle()) {

@@ -99,7 +99,7 @@ void Cluster::cornerOne() {
     }
     const u64 stores[] = {leader->store, behind->store, away->store};
     world.after(until - world.now(), [=, this] {
-        if (!world.faults.crashes || slow) return;
+        if (!world.faults.crashes || slow || !readable()) return;
         if (leader->store != stores[0] || behind->store != stores[1] || away->store != stores[2]) return;
         for (const Machine* m : {leader, behind, away})
             if (!hasRows(*m, group)) return;

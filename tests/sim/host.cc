@@ -193,6 +193,7 @@ void Host::carryOut() {
     server_->flush(now(), effects_, machine_.room == Machine::Room::kNone ? 0 : 2);
     raft::Effects due = std::move(effects_);
     effects_ = {};
+    if (due.rows_refused) return end("its rows cannot be written");
     if (due.write != 0 && machine_.broken == Machine::Broken::kLog) return end("its log cannot be written");
     if (due.write != 0) {
         machine_.cluster.busy(machine_);
@@ -294,7 +295,7 @@ void Host::writeDone() {
 
 // What was applied goes down. False: it has no room just now.
 bool Host::settle() {
-    if (rows_->settle() || machine_.kv.full()) return rows_->settled();
+    if (rows_->settle() || rows_->refusedForRoom()) return rows_->settled();
     end("its rows cannot be written");
     return false;
 }
@@ -350,7 +351,7 @@ void Host::flushRows() {
     later(world_.now() + next, [](Host& host) {
         host.flushRows();
         if (host.server_->anyTrouble() && host.machine_.broken == Machine::Broken::kNo)
-            host.world_.fail(host.machine_.name + " is in trouble");
+            host.world_.fail(host.machine_.name + " is in trouble: " + host.server_->firstTrouble());
         if (host.server_->anyTrouble()) return; // the log has what the rows have not
         if (!host.settle()) return;
         Machine& m = host.machine_;

@@ -311,6 +311,7 @@ TEST_F(ServerTest, RowsThatCannotBeWrittenStopTheGroupAndNobodyIsAnswered) {
     turn();
     // Its entry is committed: others, or this one after a restart, apply it. Who waits is hung up on, and asks again.
     EXPECT_EQ(std::count(out.lost.begin(), out.lost.end(), t), 1);
+    EXPECT_TRUE(out.rows_refused); // the process ends, and its start replays
     EXPECT_FALSE(server->leads(kGroup));
     EXPECT_EQ(answer(ask(client, 2, "b")), "Unavailable");
     kv.refuse(false);
