@@ -132,7 +132,7 @@ void Cluster::start(const Faults& faults) {
         world.after(world.random.below(10 * kSecond), [this] {
             if (world.faults.crashes) crashOne();
         });
-    const bool there = world.runUntil([this] { return allThere(); }, faults.crashes ? 10 * kMinute : 30 * kSecond);
+    const bool there = world.runUntil([this] { return allThere(); }, faults.crashes ? 30 * kMinute : 30 * kSecond);
     if (!there) world.fail("the cluster did not start in time");
     world.faults = Faults{};
     startAll();

@@ -88,6 +88,7 @@ void Network::deliver(Letter letter) {
         world_.after(later, [this, again] { deliver(std::move(*again)); });
     }
     if (!call) return there->second.endpoint->receive(letter.from, letter.server, std::move(letter.message), [](const auto&) {});
+    call->arrived++;
     const u64 number = ++numbers_;
     const u32 node = there->second.node;
     const u32 from = letter.from;
@@ -104,8 +105,11 @@ void Network::answered(u32 node, u32 asker, u64 number, Result<net::Message> res
     asked_.erase(at);
     if (result && result->kind == net::Kind::kGroup) {
         net::GroupReply reply;
-        if (wire::decode(result->body, reply) && (reply.error.code == Code::Busy || reply.error.code == Code::Unavailable))
+        if (wire::decode(result->body, reply) && (reply.error.code == Code::Busy || reply.error.code == Code::Unavailable)) {
+            // Who repeats because it has heard nothing does not take the repeat's refusal for one of what it sent first.
+            if (++call->refusals < call->arrived) return;
             call->refused = true;
+        }
     }
     if (world_.chance(world_.faults.lose)) {
         world_.count("fault answer lost");

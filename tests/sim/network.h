@@ -42,7 +42,8 @@ private:
     friend class SimTransport;
     struct Call {
         bool finished = false;
-        bool refused = false; // told for certain that nothing was done
+        bool refused = false;          // told for certain that nothing was done
+        u32 arrived = 0, refusals = 0; // copies of the request
         std::optional<Result<net::Message>> result;
         Event done;
     };
