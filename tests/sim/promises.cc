@@ -6,7 +6,7 @@ void Disk::wrote(const raft::RecordToWrite& record) {
     OfGroup& g = groups_[record.group];
     if (record.kind == raft::RecordKind::kEntry) {
         auto entry = raft::readEntry(record.group, record.payload);
-        if (!entry) return;
+        if (!entry || entry->index <= g.rows) return; // on its way when the rows of a snapshot came; they have it
         g.terms.erase(g.terms.lower_bound(entry->index.value), g.terms.end());
         g.terms.emplace(entry->index.value, entry->term);
         return;
@@ -25,6 +25,7 @@ void Disk::wrote(const raft::RecordToWrite& record) {
 
 void Disk::rows(GroupId group, Index index, Term term) {
     auto& terms = groups_[group].terms;
+    groups_[group].rows = std::max(groups_[group].rows, index);
     if (auto at = terms.find(index.value); at != terms.end() && at->second == term) return;
     terms.clear();
     terms.emplace(index.value, term);

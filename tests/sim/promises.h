@@ -29,6 +29,7 @@ private:
     struct OfGroup {
         raft::VoteRow vote;
         std::map<u64, Term> terms; // by index
+        Index rows;                // durable up to there, whatever the log says
     };
     std::map<GroupId, OfGroup> groups_;
 };
