@@ -334,4 +334,10 @@ void Group::on(RowsLost&&) {
     handOver();
 }
 
+void Group::on(RowsTriedAgain&& t) {
+    if (!needsRows_ || t.index < log_.base().index || t.index > handedOut_) return;
+    needsRows_ = false;
+    handedOut_ = applied_ = t.index;
+}
+
 } // namespace skua::raft

@@ -146,6 +146,7 @@ private:
     void on(SnapshotInstalled&&);
     void on(SnapshotEnded&&);
     void on(RowsLost&&);
+    void on(RowsTriedAgain&&);
     void on(Recover&&);
     void on(Keep&&);
     // messages

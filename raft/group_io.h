@@ -86,8 +86,12 @@ struct SnapshotInstalled {
 struct SnapshotEnded {
     Member to;
 };
-// A read error: the rows are dropped, a snapshot must be fetched.
+// A read error: nothing is applied or answered until a snapshot is fetched; or until, nobody having offered one, what is there is
+// tried again: it is untouched, and has been applied up to `index`.
 struct RowsLost {};
+struct RowsTriedAgain {
+    Index index;
+};
 // A human's word that the majority is gone for good: this voter is the group from here on. What the others have that it
 // has not is lost, and none of them may ever come back with what it has.
 struct Recover {
@@ -96,7 +100,7 @@ struct Recover {
 
 using Input = std::variant<Tick, EndTurn, Received, Durable, RowsApplied, Propose, Touch, ChangeMembers, Transfer, MayLead,
                            ReadIndex, MakeGroup, Renewed, LeaderHeard, Speak, SnapshotOffered, SnapshotInstalled, SnapshotEnded,
-                           RowsLost, Recover, Keep>;
+                           RowsLost, RowsTriedAgain, Recover, Keep>;
 
 // --- effects --------------------------------------------------------------------------------------------------
 

@@ -87,7 +87,12 @@ void Server::reply(u64 token, Age age, Error error, std::string body, Effects& o
 }
 
 void Server::reply(const Parked& asked, Age age, const Error& error, std::string body, Effects& out) {
-    for (u64 token : asked.also) reply(token, age, error, body, out);
+    std::size_t given = body.size(); // each gets a copy of its own
+    for (u64 token : asked.also) {
+        given += body.size();
+        if (given <= kMaxJoinedBytes) reply(token, age, error, body, out);
+        else busy(token, age, "many ask for this, and it is large", out);
+    }
     reply(asked.token, age, error, std::move(body), out);
 }
 
@@ -105,7 +110,8 @@ void Server::lose(Waiting& waiting, Effects& out) {
 Error Server::append(Moment now, Replica& g, Entry entry, Effects& out) {
     const std::size_t bytes = entry.payload.value.size() + 128;
     Error refused = step(now, g, Propose{std::move(entry)}, out);
-    if (refused.code != Code::Ok || !g.group) return refused;
+    if (refused.code != Code::Ok) return refused;
+    if (!g.group) return {Code::OutcomeUnknown, g.trouble}; // it went down over older entries
     g.proposed.push_back({g.group->log().last(), bytes, looking_});
     for (InLog* one : {&inLog_, inLogOf(looking_)})
         if (one) one->count++, one->bytes += bytes;
@@ -214,6 +220,7 @@ void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&
             PROBE("a repeat finds its request pending, in rows only");
             return wait(g, key, token, time.age, out);
         }
+        if (readFailed(now, g, out)) return refuse(Error(Code::Unavailable, kUnreadable));
         if (row && request.request < row->lowest) {
             PROBE("a repeat comes after its client has heard the answer");
             return reply(token, time.age, Error(Code::Expired, "its answer was forgotten"), {}, out);
@@ -241,8 +248,10 @@ void Server::request(Moment now, u64 token, bool from_server, net::GroupRequest&
     entry.base = request.base;
     entry.server = from_server;
     entry.payload = std::move(request.body);
-    if (Error refused = append(now, g, std::move(entry), out); refused.code != Code::Ok)
-        return reply(token, time.age, std::move(refused), {}, out);
+    if (Error refused = append(now, g, std::move(entry), out); refused.code == Code::OutcomeUnknown) {
+        Waiting asker{{token}};
+        return lose(asker, out); // who repeats it hears what became of it
+    } else if (refused.code != Code::Ok) return reply(token, time.age, std::move(refused), {}, out);
     if (remembered) wait(g, key, token, time.age, out);
     else g.byIndex[g.group->log().last()].tokens.push_back(token);
 }

@@ -48,7 +48,9 @@ inline constexpr std::size_t kMaxSending = 4;           // snapshots at a time
 inline constexpr u64 kAskAgainNs = 500 * kMillisecond, kOfferDeadNs = 2 * kSecond, kSnapshotDeadNs = 10 * kSecond;
 inline constexpr u32 kMaxRowLosses = 3; // of a group, within that time: then it stays down
 inline constexpr u64 kRowLossesNs = kHour;
+inline constexpr u64 kTryRowsAgainNs = 20 * kSecond; // where nobody offers others
 inline constexpr std::size_t kMaxGroups = 8'192;
+inline constexpr std::size_t kMaxJoinedBytes = 4u << 20;   // of all copies of an answer that many wait for
 inline constexpr std::size_t kKeepTotalBytes = 128u << 20; // of applied entries in memory, of all groups
 
 struct Effects {
@@ -236,7 +238,7 @@ private:
         bool behind = false;                  // in behind_
         std::size_t kept = 0;                 // of kept_
         u32 losses = 0;                       // of rows that could not be read, since:
-        Monotonic lossesSince;
+        Monotonic lossesSince, lostAt;        // lostAt 0: what is there is not what was lost
         std::string trouble;
         bool stopped = false;                                        // by stopGroup(): `past` is whole
         std::map<Index, Waiting> byIndex;                            // commands without a client
@@ -312,6 +314,7 @@ private:
     static bool alone(const Replica& g);
     bool readFailed(Moment now, Replica& g, Effects& out); // of what was just read: it is no answer, the group may be down
     void loseRows(Moment now, Replica& g, Effects& out);
+    void tryRowsAgain(Moment now, Replica& g, Effects& out);
     // snapshots (server_snapshot.cc)
     void offerRows(Moment now, Replica& g, const Member& to);
     void snapshotMessage(Moment now, SnapshotMessage& m, Effects& out);

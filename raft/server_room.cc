@@ -53,6 +53,8 @@ Member Server::roomy(Moment now, const Replica& g) const {
 void Server::roomTick(Moment now, Effects& out) {
     for (auto& [_, g] : groups_) {
         if (!g->group) continue;
+        tryRowsAgain(now, *g, out);
+        if (!g->group) continue;
         if (!g->unapplied.empty() && !kv_.full()) {
             applyDue(now, *g, out);
             if (!g->group) continue;

@@ -119,6 +119,7 @@ void Server::offered(Moment now, Replica& g, const SnapshotMessage& m, const Off
         return rowsRefused(g, out);
     }
     g.unapplied.clear(); // the snapshot has it
+    g.lostAt = {};
     installing_[g.id] = std::move(in);
     sendSnapshot(m.to, m.from, g.id, m.number, AskRows{true, 0});
 }

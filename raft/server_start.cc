@@ -104,8 +104,9 @@ bool Server::reopen(Moment now, Replica& g, const Member& told) {
 void Server::begin(Moment now, Effects& out) {
     discover();
     for (auto& [_, g] : groups_) {
-        if (!g->trouble.empty() || (g->applied.index.value == 0 && g->past.empty() && !InstallingRow::has(*g->rows, {})))
-            continue;
+        const bool nothing = g->applied.index.value == 0 && g->past.empty() && !InstallingRow::has(*g->rows, {}) && !kv_.failed();
+        kv_.forgive(); // reopen() reads it again
+        if (!g->trouble.empty() || nothing) continue;
         if (!reopen(now, *g, {}) || !g->group) continue;
         if (g->group->wakeAt() <= now.monotonic) (void)step(now, *g, Tick{}, out);
     }

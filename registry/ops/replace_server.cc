@@ -13,6 +13,18 @@ Result<ReplaceServer::Reply> apply(Context& c, const ReplaceServer& op) {
         if (other.role != row.role) return Error(Code::Invalid, other.name + " has another role than " + row.name);
         if (other.replaced_by.value != 0) return Error(Code::Invalid, other.name + " is being replaced itself");
     }
+    if (op.with.value != 0 && row.replaced_by != op.with) { // one copy fewer is what nobody wants who replaces a server
+        u32 both = 0;
+        Groups::scan(c.rows, Groups::All{}, [&](const GroupKey&, const GroupRow& group) {
+            bool one = false, other = false;
+            for (const raft::Member& m : group.members) one = one || m.server == op.id, other = other || m.server == op.with;
+            both += one && other;
+            return true;
+        });
+        if (both != 0)
+            return Error(Code::Invalid, "the other server has copies of " + std::to_string(both) + " of the groups of " +
+                                            row.name + " already: name one that has none, or leave --with out");
+    }
     if (row.role == ServerRole::kBlocks || row.role == ServerRole::kMount)
         return Error(Code::Invalid, row.name + " is in no metadata group");
     if (row.replaced_by == op.with) return Done{};

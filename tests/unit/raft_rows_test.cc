@@ -125,6 +125,38 @@ TEST_F(Rows, UntilOthersAreOfferedWhatIsThereStays) {
     }
 }
 
+TEST_F(Rows, WhereNobodyCouldReadThemForAWhileAllGoOnWithWhatTheyHave) {
+    begin();
+    for (u32 i = 1; i <= 3; i++) spoil(i);
+    ask(leader(group), "after", 4);
+    run(20 * kSecond);
+    EXPECT_EQ(leader(group), 0u);
+    for (u32 i = 1; i <= 3; i++) hosts[i].kv.unspoil();
+    run(30 * kSecond);
+    ASSERT_NE(leader(group), 0u);
+    const u64 token = ask(leader(group), "more", 5);
+    run(kSecond);
+    EXPECT_NE(answer(leader(group), token), "none");
+    for (u32 i = 1; i <= 3; i++) EXPECT_TRUE(hasRows(i));
+    expectSame();
+}
+
+TEST_F(Rows, WhereNobodyCouldReadThemARestartGoesOnWithThem) {
+    begin();
+    for (u32 i = 1; i <= 3; i++) spoil(i);
+    ask(leader(group), "after", 4);
+    run(20 * kSecond);
+    for (u32 i = 1; i <= 3; i++) {
+        EXPECT_TRUE(hosts[i].kv.flush());
+        hosts[i].kv.unspoil();
+        crash(i);
+    }
+    for (u32 i = 1; i <= 3; i++) start(i);
+    run(5 * kSecond);
+    ASSERT_NE(leader(group), 0u);
+    expectSame();
+}
+
 TEST_F(Rows, AStartThatFindsTheMarkAsksAgainAndVotesAsBefore) {
     begin();
     const u32 l = leader(group), f = l % 3 + 1;
@@ -135,6 +167,7 @@ TEST_F(Rows, AStartThatFindsTheMarkAsksAgainAndVotesAsBefore) {
     ASSERT_FALSE(hasRows(f));
     const Term term = hosts[f].server->group(group)->term();
     cutOff(f);
+    ASSERT_TRUE(hosts[f].kv.write({{prefixOf(group) + kInstallingKey, wire::encode(Installing{9})}})); // others were on their way
     ASSERT_TRUE(hosts[f].kv.flush());
     crash(f);
     start(f);
