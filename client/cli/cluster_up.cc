@@ -62,6 +62,9 @@ std::string existingPart(const std::string& path) {
     return at.string();
 }
 
+// As blocks/disk.h has it: asked here before anything is started.
+constexpr u64 kLeastCapacity = 128u << 20;
+
 struct Setting {
     u64 capacity = 0, retention = 0;
     std::string log_level = "info";
@@ -73,6 +76,8 @@ Result<Setting> settingsOf(const std::vector<std::string>& set) {
         const std::string name = one.substr(0, equals), value = equals == one.npos ? "" : one.substr(equals + 1);
         if (name == "capacity") {
             TRY(s.capacity, parseBytes(value));
+            if (s.capacity < kLeastCapacity)
+                return Error(Code::Invalid, "--set " + one + ": a disk has at least " + humanBytes(kLeastCapacity));
         } else if (name == "retention") {
             TRY(const u64 ns, parseDuration(value));
             s.retention = std::max<u64>(1, ns / kSecond);

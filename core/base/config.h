@@ -7,7 +7,7 @@
 //
 // Searched: flag, SKUA_* environment (SKUA_REGISTRY and so on, key by key), then one file: --config,
 // SKUA_CONFIG, ./skua.conf, ~/.config/skua/skua.conf, /etc/skua/skua.conf, and that of the default local
-// cluster, ~/.local/share/skua/default/skua.conf.
+// cluster, ~/.local/share/skua/default/skua.conf. (./skua.conf not where the current folder is in a mount of ours.)
 #pragma once
 
 #include <map>

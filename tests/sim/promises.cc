@@ -6,7 +6,7 @@ void Disk::wrote(const raft::RecordToWrite& record) {
     OfGroup& g = groups_[record.group];
     if (record.kind == raft::RecordKind::kEntry) {
         auto entry = raft::readEntry(record.group, record.payload);
-        if (!entry || entry->index <= g.rows) return; // on its way when the rows of a snapshot came; they have it
+        if (!entry) return;
         g.terms.erase(g.terms.lower_bound(entry->index.value), g.terms.end());
         g.terms.emplace(entry->index.value, entry->term);
         return;
@@ -52,6 +52,8 @@ void Promises::sent(World& world, const raft::GroupMessage& m, const raft::Serve
     if (!ack || !ack->agrees || !group || group->term() != m.term) return;
     const auto& terms = disk.terms(m.group);
     if (!terms.empty() && ack->durable.value < terms.begin()->first) return;
+    // An entry that was on its way when a snapshot came is written over what the rows have.
+    if (ack->durable <= disk.rowsOf(m.group)) return;
     auto saved = terms.find(ack->durable.value);
     const bool other =
         saved != terms.end() && group->log().has(ack->durable) && group->log().termAt(ack->durable) != saved->second;

@@ -23,6 +23,7 @@ public:
     void rows(GroupId group, Index index, Term term);
     // Nothing is known of entries below the first.
     const std::map<u64, Term>& terms(GroupId group) { return groups_[group].terms; }
+    Index rowsOf(GroupId group) { return groups_[group].rows; }
     const raft::VoteRow& vote(GroupId group) { return groups_[group].vote; }
 
 private:
