@@ -74,20 +74,23 @@ void Registry::assignGroups(const store::Reader& r, const Meta& meta, raft::Time
     }
 }
 
-// Members of a group that is not formatted yet are told, until each has said yes. True: all groups are there and formatted.
+// Members of a group that is not formatted yet are told, until each has said yes. One that came back empty meanwhile is not that
+// member any more: a majority will do, and mendGroups() takes it in as it is now. True: all groups are there and formatted.
 bool Registry::formatGroups(const store::Reader& r, const Meta& meta, raft::Time now, raft::Leader& leader) {
     u32 formatted = 0;
     Groups::scan(r, Groups::All{}, [&](const GroupKey& key, const GroupRow& row) {
         formatted += row.formatted && key.id != kRegistryGroup;
         if (row.formatted) return true;
         bool all = true;
+        std::size_t done = 0;
         for (const raft::Member& member : row.members) {
             Telling& t = telling_[{key.id, member.server}];
+            done += t.done;
             if (t.done) continue;
-            all = false;
-            if (t.token != 0 || now.age < t.not_before) continue;
             auto server = Servers::get(r, {member.server});
-            if (!server) continue;
+            if (server && member.store != 0 && server->store != member.store) continue;
+            all = false;
+            if (!server || t.token != 0 || now.age < t.not_before) continue;
             raft::Format format;
             format.cluster = meta.config.cluster;
             format.group = key.id;
@@ -97,7 +100,7 @@ bool Registry::formatGroups(const store::Reader& r, const Meta& meta, raft::Time
             t.token = ++lastToken_;
             leader.tellHost(server->address.text, wire::encode(raft::HostRequest{format}), t.token);
         }
-        if (all) {
+        if (all && done > row.members.size() / 2) {
             if (auto at = assigned_.find(key.id); at == assigned_.end() || at->second != meta.version) {
                 assigned_[key.id] = meta.version;
                 SetGroup set;

@@ -379,6 +379,47 @@ TEST_F(RegistryMembersTest, AServerThatCameBackEmptyTakesItsPlaceAgainStepByStep
     EXPECT_TRUE(problems(kv).empty());
 }
 
+TEST_F(RegistryMembersTest, WhoHasTheGroupsAlreadyTakesNobodysPlaceInThem) {
+    const auto refused = ask(ReplaceServer{byName["shard-0"].id, byName["shard-1"].id});
+    EXPECT_EQ(refused.code(), Code::Invalid); // two copies would be left of three
+    EXPECT_FALSE(step("shard-1"));
+    EXPECT_EQ(stores(), (std::vector<u64>{100, 101, 102}));
+}
+
+TEST_F(RegistryTest, WhoComesBackEmptyBeforeItsGroupsAreFormattedDoesNotHoldThemUp) {
+    Meta meta = *Metas::get(kv, {});
+    meta.config.replicas = 3;
+    store::Transaction t(kv);
+    Metas::put(t, {}, meta);
+    ASSERT_TRUE(kv.write(t.writes()));
+    auto registered = [&](const std::string& name, u64 store, ServerRole role) {
+        Register r;
+        r.name = name;
+        r.role = role;
+        r.store = store;
+        r.address.text = name;
+        ASSERT_TRUE(ask(r));
+    };
+    for (u64 i = 0; i < 3; i++) registered("shard-" + std::to_string(i), 100 + i, ServerRole::kShard);
+    for (u64 i = 0; i < 3; i++) registered("cdc-" + std::to_string(i), 200 + i, ServerRole::kCoordinator);
+    lead();
+    auto answered = [&] {
+        for (auto& told : std::exchange(leader.told, {})) {
+            Result<std::string> reply = std::string();
+            if (told.address == "shard-0") reply = Error(Code::Unavailable, "it hangs");
+            machine.heard(kv, now(), told.token, reply, leader);
+        }
+        age += kMinute;
+        lead();
+    };
+    answered();
+    EXPECT_FALSE(Groups::get(kv, {groupOf(ShardId{0})})->formatted) << "it may come back as it was";
+    registered("shard-0", 777, ServerRole::kShard);
+    answered();
+    EXPECT_TRUE(Groups::get(kv, {groupOf(ShardId{0})})->formatted);
+    EXPECT_TRUE(Groups::get(kv, {groupOf(ShardId{1})})->formatted);
+}
+
 TEST_F(RegistryMembersTest, ALearnerThatLostItsStoreOnceMoreGoes) {
     registered("shard-0", 777);
     ASSERT_TRUE(step("shard-1"));
