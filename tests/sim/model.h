@@ -72,6 +72,7 @@ struct Op {
     u64 content = 0, generation = 0; // of the new content, or the base of an edit, or the past one that is wanted
     u64 until = 0;                   // of a past entry
     u64 invoked = 0;                 // of the world's time
+    u64 looked = 0;                  // when its asker saw the past content that it wants
 };
 std::string show(const Op& op);
 

@@ -356,6 +356,7 @@ Task<> Worker::pastContents(Life life, Arena& arena) {
     if (inode.none()) co_return Ok{};
     client::Metadata& m = life->client.metadata;
     shard::PastContents ask{inode};
+    const u64 looked = world_.now();
     auto list = co_await m.caller().query(groupOf(inode.shard()), ask);
     if (life->dead || !list || list->contents.empty()) co_return Ok{};
     const shard::PastContent past = list->contents[world_.random.below(list->contents.size())];
@@ -367,6 +368,7 @@ Task<> Worker::pastContents(Life life, Arena& arena) {
     op.kind = Kind::kRestore;
     op.inode = inode;
     op.content = past.content.value;
+    op.looked = looked;
     const u32 number = invoke(arena, std::move(op));
     auto reply = co_await m.restoreContent(inode, past.until);
     Heard heard;

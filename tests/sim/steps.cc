@@ -307,7 +307,8 @@ void Steps::restore() {
     bool sure = false;
     if (there)
         for (const Content& c : there->past)
-            sure = sure || (c.content == op_.content && c_.alone && c_.now < c.since + kSurelyKept);
+            // What came back and went again since its asker looked has another time now.
+            sure = sure || (c.content == op_.content && c_.alone && c_.now < c.since + kSurelyKept && c.since <= op_.looked);
     if (!sure || !surelyThere(sym)) refuse(Code::NotFound);
     if (!there) return;
     for (std::size_t i = 0; i < there->past.size(); i++) {
