@@ -65,6 +65,9 @@ Task<Result<>> Client::start(u64 limit_ns) {
 void Client::stop() {
     cluster.stop();
     metadata.reservations().stop();
+    // What goes on by itself, for nobody, ends: its calls get nowhere from here on.
+    metadata.caller().end();
+    services.end();
 }
 
 Task<> Client::stopped() {

@@ -311,8 +311,11 @@ Task<Result<std::vector<Buffer>>> FileReader::some(u64 offset, u64 length, u64 a
         co_await nap;
         pause = std::min(pause * 2, kRetryMax);
         (void)co_await client_.cluster.refresh();
-        auto again = co_await loadSpans(offset, true);
-        if (again.code() == Code::Stale) co_return again.error();
+        // What is not committed yet (generation 0) has no other spans than it was given.
+        if (generation().value != 0) {
+            auto again = co_await loadSpans(offset, true);
+            if (again.code() == Code::Stale) co_return again.error();
+        }
         if (hard) until = Monotonic{client_.clock.now().value + client_.options.patience.silent_ns};
     }
 }

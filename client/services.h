@@ -54,7 +54,8 @@ public:
     void giveUp(BlockServiceId service); // patience is over, if it fails
     // The map says that it is dead or removed: not even a hard mount waits for it.
     bool lost(BlockServiceId service);
-    bool hard() const { return patience_.hard; }
+    bool hard() const { return patience_.hard && !ending_; }
+    void end() { ending_ = true; } // nobody is waited for any more
     // Told what is missing when somebody has waited for disks (DiskWait) for a second, and "" when nobody does any more.
     void setWaiting(std::function<void(const std::string&)> told) { waitingTold_ = std::move(told); }
     // "disk 3 (blocks-2)", for people.
@@ -133,6 +134,7 @@ private:
     Cluster& cluster_;
     Random random_;
     const Patience patience_;
+    bool ending_ = false;
     std::map<u32, Health> health_;
     std::vector<Candidate> candidates_;
     u64 candidatesEdition_ = ~0ull;

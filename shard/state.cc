@@ -58,7 +58,7 @@ raft::StateMachine::Class Shard::classify(std::string_view body) const {
 
 bool Shard::frees(std::string_view body) const {
     const auto is = [&](auto... tags) { return !body.empty() && ((static_cast<u8>(body[0]) == tags) || ...); };
-    return is(Unlink::kTag, PurgeNow::kTag, RemoveXattr::kTag, SetPolicy::kTag, KeepReservation::kTag);
+    return is(Unlink::kTag, PurgeNow::kTag, RemoveXattr::kTag, SetPolicy::kTag, KeepReservation::kTag, Hold::kTag);
 }
 
 bool Shard::background(std::string_view body) const {

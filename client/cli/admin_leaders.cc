@@ -50,6 +50,10 @@ Task<Result<>> moveLeader(Client& client, net::Pool& pool, ServerId from, raft::
     if (now == from || now.value == 0)
         co_return Error(Code::Unavailable, groupName(move.group) + ": " + nameOf(map, from) +
                                                " was asked to hand over, and nobody else leads yet; `skua status` tells");
+    if (move.to.server.value != 0 && now != move.to.server)
+        co_return Error(Code::Unavailable, groupName(move.group) + ": " + nameOf(map, from) + " handed over, but " +
+                                               nameOf(map, now) + " leads, not " + nameOf(map, move.to.server) +
+                                               "; say it again");
     print(groupName(move.group) + ": " + nameOf(map, from) + " -> " + nameOf(map, now) + "\n");
     co_return Ok{};
 }

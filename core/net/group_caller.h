@@ -60,6 +60,8 @@ class GroupCaller {
 public:
     GroupCaller(Clock& clock, Transport& transport, GroupDirectory& directory, ClientId client, Random random,
                 CallerLimits limits = {});
+    // Nothing is repeated any more, whatever the limits say: this process ends.
+    void end() { ending_ = true; }
 
     // Parameters are taken by value: the coroutine outlives the statement that made them.
     template <class R>
@@ -100,7 +102,7 @@ private:
     Task<Result<GroupReply>> once(GroupId group, GroupRequest request, Sent& sent);
     Task<Result<Age>> freshAge(GroupId group, Monotonic deadline);
     Task<> backOff(u32 attempt, u64 least_ns = 0);
-    bool past(Monotonic deadline) { return deadline.value != 0 && clock_.now() >= deadline; }
+    bool past(Monotonic deadline) { return ending_ || (deadline.value != 0 && clock_.now() >= deadline); }
 
     Clock& clock_;
     Transport& transport_;
@@ -109,6 +111,7 @@ private:
     Random random_;
     CallerLimits limits_;
     u64 lastRequest_ = 0, repeats_ = 0;
+    bool ending_ = false;
     std::set<u64> unanswered_;
     std::map<u32, Heard> heard_;    // by group
     std::map<u32, Address> leader_; // by group: who answered last

@@ -50,13 +50,16 @@ Task<> write(Mount& mount, Request request, NodePtr node, Bytes what) {
         Locked locked(node);
         if (request.answered()) co_return Ok{};
         const bool was_dirty = node->content->dirty();
-        if (what.append && what.offset != node->content->size()) {
+        auto toTheEnd = [&] {
+            if (!what.append || what.offset == node->content->size()) return;
             // The kernel's idea of the end is older than what was heard when the file was opened.
             what.offset = node->content->size();
             node->cachedContent = ContentId(); // its page is at the wrong place
-        }
+        };
+        toTheEnd();
         auto done = co_await mount.room(node, std::max(what.offset + what.bytes.size(), node->content->size()));
         if (request.answered()) co_return Ok{};
+        toTheEnd(); // somebody has opened the file meanwhile, and heard that it is longer now
         if (done) done = node->content->write(what.offset, what.bytes, what.append, mount.now());
         if (!was_dirty) mount.changedHere(node);
         if (!done) {
